@@ -12,8 +12,9 @@ use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read, ReadAnswer,
-    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, Holdings, Message,
+    NodeReport, Peer, Peers, Pending, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId,
+    VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_peer_security::Security;
 use parking_lot::Mutex;
@@ -212,6 +213,21 @@ impl Peer for HttpPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         ask!(self.calls, WireCall::Report(database, deadline), WireAnswer::Report)
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        ask!(self.calls, WireCall::ChangeReplicas(order), WireAnswer::ChangeReplicas)
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        ask!(self.calls, WireCall::Holdings(partitions, deadline), WireAnswer::Holdings)
     }
 
     fn standing(

@@ -289,6 +289,12 @@ async fn put_to(peer: &dyn Peer, call: WireCall) -> Result<WireAnswer, CallError
         WireCall::Standing(partition, deadline) => {
             WireAnswer::Standing(peer.standing(partition, deadline).await?)
         }
+        WireCall::ChangeReplicas(order) => {
+            WireAnswer::ChangeReplicas(peer.change_replicas(order).await?)
+        }
+        WireCall::Holdings(partitions, deadline) => {
+            WireAnswer::Holdings(peer.holdings(partitions, deadline).await?)
+        }
         WireCall::OpenSnapshot(partition, deadline) => {
             WireAnswer::OpenSnapshot(peer.open_snapshot(partition, deadline).await?)
         }

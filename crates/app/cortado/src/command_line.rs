@@ -5,7 +5,7 @@
 use crate::failure::{Exit, Failure};
 use crate::{
     batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export,
-    import, log_verification, manual, nodes, serve, status, top,
+    import, log_verification, manual, moves, nodes, serve, status, top,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;
@@ -75,12 +75,15 @@ pub(crate) enum Command {
     /// Hand the leadership of a partition over, to stay there
     #[command(after_help = nodes::HANDOFF_HELP)]
     Handoff(nodes::HandoffArguments),
-    /// Undo handoffs: let leaderships go where the placement prefers them
+    /// Undo handoffs, or spread replicas evenly over all nodes
     #[command(after_help = nodes::REBALANCE_HELP)]
     Rebalance(nodes::RebalanceArguments),
-    /// List, drain and resume nodes; kill and start those of a development server
+    /// List, drain, resume, replace and remove nodes; kill and start those of a development server
     #[command(subcommand)]
     Node(nodes::NodeCommand),
+    /// Show, pause, resume, throttle and cancel moves of replicas
+    #[command(subcommand)]
+    Moves(moves::MovesCommand),
     /// Inspect the files of a log
     #[command(subcommand)]
     Log(log_verification::LogCommand),
@@ -142,6 +145,7 @@ impl Command {
             Command::Handoff(arguments) => nodes::hand_off(&arguments),
             Command::Rebalance(arguments) => nodes::rebalance(&arguments),
             Command::Node(command) => nodes::run(command),
+            Command::Moves(command) => moves::run(command),
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),
             Command::Completions(arguments) => completions::print(&arguments),

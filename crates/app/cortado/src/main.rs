@@ -44,6 +44,7 @@ mod changes;
 mod trouble;
 mod status;
 mod top;
+mod moves;
 mod nodes;
 mod decisions;
 mod log_verification;

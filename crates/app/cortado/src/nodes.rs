@@ -4,6 +4,7 @@
 
 use crate::databases::print_json;
 use crate::failure::{Exit, Failure};
+use crate::moves::{ChangeArguments, order};
 use crate::names;
 use crate::output::counted;
 use crate::place::PartitionPlace;
@@ -13,7 +14,7 @@ use crate::terminal::stdout;
 use crate::trouble::could_move;
 use clap::{Args, Subcommand};
 use cortado_client::{Client, ClientError};
-use cortado_wire::PartitionAnswer;
+use cortado_wire::{MoveOrderBody, PartitionAnswer};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -42,9 +43,36 @@ pub(crate) enum NodeCommand {
     /// Start a node that was killed
     #[command(after_help = START_HELP)]
     Start(OneNode),
-    /// Let another data directory take over the name of a node that has ended
+    /// Let another data directory take over the name of a node that has ended; or, with --by, let
+    /// another node take over its replicas
     #[command(after_help = REPLACE_HELP)]
-    Replace(OneNode),
+    Replace(Box<ReplaceArguments>),
+    /// Move all replicas of a node to the others; then it is no member any more
+    #[command(after_help = REMOVE_HELP)]
+    Remove(Box<RemoveArguments>),
+}
+
+/// What `cortado node replace` is told.
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceArguments {
+    /// Name of the node, such as n1
+    #[arg(add = names::nodes())]
+    node: String,
+    /// The node that takes over all replicas, and has none of them yet
+    #[arg(long, value_name = "NODE", add = names::nodes())]
+    by: Option<String>,
+    #[command(flatten)]
+    change: ChangeArguments,
+}
+
+/// What `cortado node remove` is told.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArguments {
+    /// Name of the node, such as n1
+    #[arg(add = names::nodes())]
+    node: String,
+    #[command(flatten)]
+    change: ChangeArguments,
 }
 
 /// Which node.
@@ -95,7 +123,24 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
             let done = format!("started {node}");
             report(output, &done, &json!({"done": "started", "node": node}))?;
         }
-        NodeCommand::Replace(OneNode { node, output, server }) => {
+        NodeCommand::Remove(arguments) => {
+            let RemoveArguments { node, change } = *arguments;
+            let kind = Some("remove_node".to_owned());
+            return order(MoveOrderBody { kind, node: Some(node), ..Default::default() }, &change);
+        }
+        NodeCommand::Replace(arguments) => {
+            let ReplaceArguments { node, by, change } = *arguments;
+            if by.is_some() {
+                let (kind, from) = (Some("replace_node".to_owned()), Some(node));
+                let asked = MoveOrderBody { kind, from, to: by, ..MoveOrderBody::default() };
+                return order(asked, &change);
+            }
+            if change.is_given() {
+                let what =
+                    "without --by nothing is moved: a new data directory takes the name over";
+                return Err(Failure::usage(what));
+            }
+            let (server, output) = change.parts();
             let client = server.client();
             block_on(async { client.replace_node(&node).await.map_err(Failure::of_declaration) })?;
             let done = format!("the next data directory that starts as {node} takes over its name");
@@ -317,15 +362,24 @@ pub(crate) struct RebalanceArguments {
     /// Only this database
     #[arg(value_name = "DB", add = names::databases())]
     database: Option<String>,
+    /// Spread all replicas evenly over all nodes, by their zones and capacities
+    #[arg(long, conflicts_with = "database")]
+    replicas: bool,
     #[command(flatten)]
-    output: OutputArguments,
-    #[command(flatten)]
-    server: ServerArguments,
+    change: ChangeArguments,
 }
 
 /// Lets leaderships go where the placement prefers them.
 pub(crate) fn rebalance(arguments: &RebalanceArguments) -> Result<Exit, Failure> {
-    let RebalanceArguments { database, output, server } = arguments;
+    let RebalanceArguments { database, replicas, change } = arguments;
+    if *replicas {
+        let kind = Some("rebalance".to_owned());
+        return order(MoveOrderBody { kind, ..MoveOrderBody::default() }, change);
+    }
+    if change.is_given() {
+        return Err(Failure::usage("without --replicas nothing is copied; give --replicas, too"));
+    }
+    let (server, output) = change.parts();
     let client = server.client();
     block_on(async {
         client.rebalance(database.as_deref()).await.map_err(Failure::of_declaration)
@@ -334,7 +388,7 @@ pub(crate) fn rebalance(arguments: &RebalanceArguments) -> Result<Exit, Failure>
     let done = format!(
         "no leadership{of} is pinned any more; they go to the preferred nodes one after the other"
     );
-    report(*output, &done, &json!({"done": "rebalanced", "database": database}))?;
+    report(output, &done, &json!({"done": "rebalanced", "database": database}))?;
     Ok(Exit::Done)
 }
 
@@ -343,6 +397,8 @@ pub(crate) const REBALANCE_HELP: &str = "\
 Examples:
   cortado rebalance geo
   cortado rebalance
+  cortado rebalance --replicas --dry-run     after nodes have joined: what would be moved
+  cortado rebalance --replicas
 
 A handoff by hand stays where it was put, until this command. `cortado status --all` shows
 what is pinned. Nodes that are drained stay so: `cortado node resume` ends that.";
@@ -366,10 +422,23 @@ const REPLACE_HELP: &str = "\
 Examples:
   cortado node replace n2       n2's disk is lost: let a new one be n2
   cortado node start n2         on a development server
+  cortado node replace n2 --by n5    n2 is gone: n5 copies what it had, and n2 is no member
 
 A node is known by its data directory, not by its name alone: another directory, or an older
 copy of the same one, is refused until this command lets it in. Do this only when the former
 node has ended for good; if it starts first, it takes its name back.";
+
+/// Shown below the options of `cortado node remove`.
+const REMOVE_HELP: &str = "\
+Examples:
+  cortado node remove n4 --dry-run     what would be moved
+  cortado node remove n4
+  cortado node remove n4 --no-wait --bytes-per-second 20MiB
+
+The node may run or be gone. It leads nothing from then on, its replicas are copied to the
+others and have caught up before it gives them up, and at the end it is no member any more:
+its process ends. Ctrl-C ends the waiting only. The exit code is 3 if the change was paused or
+cancelled meanwhile.";
 
 /// Shown below the options of `cortado handoff`.
 pub(crate) const HANDOFF_HELP: &str = "\

@@ -243,7 +243,14 @@ pub(crate) fn or_dash(value: Option<impl Display>) -> String {
 
 /// The nodes, as columns.
 pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
-    let mut columns = Columns::new(&["node", "state", "leads", "replicas", "address"]);
+    let mut titles = vec!["node", "state", "leads", "replicas", "address"];
+    // Most clusters have neither zones nor nodes of different sizes.
+    let has_zones = nodes.iter().any(|node| node.zone.is_some());
+    let capacity = nodes.iter().find_map(|node| node.capacity);
+    let has_sizes = nodes.iter().any(|node| node.capacity.is_some() && node.capacity != capacity);
+    titles.extend(has_zones.then_some("zone"));
+    titles.extend(has_sizes.then_some("capacity"));
+    let mut columns = Columns::new(&titles);
     for node in nodes {
         let mut state = match (node.alive, &node.sick) {
             (false, Some(why)) => format!("down: {why}"),
@@ -254,13 +261,16 @@ pub(crate) fn render_nodes(nodes: &[NodeAnswer]) -> String {
         if node.drained {
             state.push_str(", drained");
         }
-        columns.add(vec![
+        let mut cells = vec![
             node.node.clone(),
             state,
             node.leaderships.to_string(),
             node.replicas.to_string(),
             node.address.clone(),
-        ]);
+        ];
+        cells.extend(has_zones.then(|| or_dash(node.zone.as_ref())));
+        cells.extend(has_sizes.then(|| or_dash(node.capacity)));
+        columns.add(cells);
     }
     columns.render()
 }

@@ -238,3 +238,67 @@ fn a_name_is_held_by_one_data_directory_until_it_is_replaced() {
     assert_ne!(refused.code, 0, "{}", refused.err);
     assert!(refused.err.contains("registered with data directory"), "{}", refused.err);
 }
+
+/// Replicas that each node should hold and does, of the databases of users.
+fn held(http: &mut Http) -> std::collections::BTreeMap<String, usize> {
+    let partitions = http.get("/admin/v1/databases/shop/partitions").json();
+    let partitions = partitions["partitions"].as_array().unwrap();
+    let replicas = partitions.iter().flat_map(|one| one["replicas"].as_array().unwrap());
+    let mut held = std::collections::BTreeMap::new();
+    for replica in
+        replicas.filter(|one| ["leader", "follower"].contains(&one["role"].as_str().unwrap()))
+    {
+        *held.entry(replica["node"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    held
+}
+
+#[test]
+fn a_cluster_of_processes_grows_and_shrinks_without_losing_a_write() {
+    let Some(site) = Site::new() else { return };
+    site.init();
+    let mut nodes: Vec<(&str, Server)> =
+        ["a", "b", "c"].into_iter().map(|name| (name, site.start(name))).collect();
+    let router = site.router();
+    wait_until("ready", &router, is_ready);
+    declare(&router);
+    let mut http = router.http();
+    (0..20).for_each(|number| put(&mut http, &format!("before{number}")));
+    let end = Arc::new(AtomicBool::new(false));
+    let writing = write_until(&router, Arc::clone(&end));
+
+    let mut fourth = site.node("d", "d");
+    fourth.args(["--zone", "east", "--capacity", "100"]);
+    nodes.push(("d", Server::run(fourth).unwrap_or_else(|said| panic!("no d:\n{said}"))));
+    wait_until("four nodes", &router, |http| {
+        http.get("/admin/v1/nodes").json()["nodes"].as_array().unwrap().len() == 4
+    });
+    let listed = router.cortado(&["node", "list"]).done();
+    assert!(listed.contains("zone") && listed.contains("east"), "{listed}");
+    let plan = router.cortado(&["rebalance", "--replicas", "--dry-run"]).done();
+    assert!(plan.contains("nothing was begun") && plan.contains(" d "), "{plan}");
+    let done = router.cortado(&["rebalance", "--replicas"]).done();
+    assert!(done.contains("change 1 has begun") && done.contains("change 1 is done"), "{done}");
+    wait_until("spread", &router, |http| {
+        let held = held(http);
+        held.len() == 4 && held.values().all(|replicas| [4, 5].contains(replicas))
+    });
+
+    // The first one goes for good.
+    let done = router.cortado(&["node", "remove", "a"]).done();
+    assert!(done.contains("is done"), "{done}");
+    wait_until("on the others", &router, |http| {
+        let held = held(http);
+        !held.contains_key("a") && held.values().sum::<usize>() == 18 && all_are_led(http, "a")
+    });
+    let refused = router.cortado(&["node", "remove", "b"]);
+    refused.refused(1, &["has 3 replicas, and 2 nodes would be left"]);
+    let listed = router.http().get("/admin/v1/nodes").json();
+    assert_eq!(listed["nodes"].as_array().unwrap().len(), 3, "{listed}");
+    end.store(true, Ordering::Relaxed);
+    let (done, failed) = writing.join().unwrap();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), done.len());
+    assert_eq!(router.all_documents("shop/item").len(), 20 + done.len());
+    let told = router.cortado(&["explain", "--last", "200"]).done();
+    assert!(told.contains("a replica moves from") && told.contains("change 2 is done"), "{told}");
+}

@@ -178,6 +178,12 @@ pub struct NodeAnswer {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
+    /// What fails together with it, if it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// How much it can carry beside others; absent before it has registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// An operator has drained it: it leads nothing that another node can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,

@@ -89,6 +89,8 @@ codes! {
     NoSuchPartition = "no_such_partition", "There is no such partition";
     /// The node does not exist.
     NoSuchNode = "no_such_node", "There is no such node";
+    /// The change of where replicas live does not exist, or is over.
+    NoSuchChange = "no_such_change", "There is no such change";
 
     /// The path exists, but not with this method.
     MethodNotAllowed = "method_not_allowed", "The method is not allowed here";

@@ -9,6 +9,7 @@ mod documents;
 mod bulk;
 mod changes;
 mod admin;
+mod moves;
 mod position;
 mod session;
 mod cursor;
@@ -36,6 +37,10 @@ pub use documents::{
     BatchAnswer, BatchBody, BatchKey, BatchResult, ListedDocument, OperationBody, OperationKind,
     OperationResult, PageAnswer, PageWriter, TransactionAnswer, TransactionBody, WriteAnswer,
     write_answer,
+};
+pub use moves::{
+    MoveChangeAnswer, MoveLimitsAnswer, MoveLimitsBody, MoveOrderBody, MovePlanAnswer,
+    MoveWaitingAnswer, MovesAnswer, PlannedMoveAnswer,
 };
 pub use percent::{percent_decode, percent_encode};
 pub use position::{ParsePositionError, Position, Since};

@@ -167,6 +167,7 @@ fn path_parameter(name: &'static str) -> Value {
     let (about, schema) = match name {
         "partition" => ("The number of the partition, from 0.", "PartitionNumber"),
         "node" => ("The name of the node.", "NodeName"),
+        "change" => ("The id of the change.", "ChangeId"),
         "table" => ("The name of the table.", "Name"),
         _ => ("The name of the database.", "Name"),
     };

@@ -3,8 +3,9 @@
 //! Start reading at [`FaultyPeers`].
 
 use crate::{
-    CallError, Faults, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read,
-    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, Faults, HandOff, HandOffAnswer, Holdings,
+    Message, NodeReport, Peer, Peers, Pending, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
@@ -100,6 +101,21 @@ impl Peer for FaultyPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         self.call(deadline, move |peer| peer.report(database, deadline))
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        self.call(order.deadline, move |peer| peer.change_replicas(order))
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        self.call(deadline, move |peer| peer.holdings(partitions, deadline))
     }
 
     fn standing(

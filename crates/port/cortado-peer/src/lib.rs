@@ -13,6 +13,7 @@ mod faults;
 mod faulty;
 mod given_snapshots;
 mod gossip;
+mod holdings;
 mod leader;
 mod memory;
 mod message;
@@ -36,13 +37,14 @@ pub use gossip::{
     Gossip, GossipMember, GossipView, Liveness, MemberFacts, MemberRole, MemoryGossip,
     MemoryGossiper, SelfAwareness,
 };
+pub use holdings::{Holding, Holdings};
 pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, Reach, ReplicaProgress};
 pub use network::{
     MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts, PlaceUsage,
 };
-pub use order::{HandOff, HandOffAnswer, VerifyAnswer};
+pub use order::{ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
 pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 pub use report::{NodeReport, ReplicaReport};
@@ -114,6 +116,21 @@ pub trait Peer: Send + Sync + 'static {
         database: Option<DatabaseId>,
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>>;
+
+    /// Changes who may claim where the partition is led; answered when the leader has it in line.
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>>;
+
+    /// What the node holds, for whoever moves replicas.
+    ///
+    /// * `partitions`: of these alone; `None` for all.
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>>;
 
     /// How its replica of a partition stands, for one that compares histories; `None` if it has
     /// none that has begun.

@@ -3,8 +3,9 @@
 //! Start reading at [`MemoryPeers::join`].
 
 use crate::{
-    CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Read, ReadAnswer,
-    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, Holdings, Message,
+    NodeReport, Peer, Peers, Pending, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId,
+    VerifyAnswer, Write, WriteAnswer,
 };
 use arc_swap::ArcSwap;
 use cortado_driver::PeerStanding;
@@ -137,6 +138,21 @@ impl Peer for Member {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         self.call(deadline, move |peer| peer.report(database, deadline))
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        self.call(order.deadline, move |peer| peer.change_replicas(order))
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        self.call(deadline, move |peer| peer.holdings(partitions, deadline))
     }
 
     fn standing(

@@ -3,7 +3,7 @@
 //! Start reading at [`HandOff`].
 
 use crate::KnownLeader;
-use cortado_model::{NodeId, PartitionId};
+use cortado_model::{Generation, NodeId, PartitionId, Scn};
 use cortado_replica::NotDone;
 use tokio::time::Instant;
 
@@ -42,4 +42,37 @@ pub enum VerifyAnswer {
     Begun,
     /// This node does not lead.
     WrongNode(KnownLeader),
+}
+
+/// Change who may claim a partition, by one node.
+///
+/// It names all that it rests on, so that one that comes late changes nothing unless everything is
+/// as it was. Source: docs/protocols/moves.md, "The replica set".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeReplicas {
+    /// Which.
+    pub partition: PartitionId,
+    /// The leadership in which it is given.
+    pub generation: Generation,
+    /// Who may claim now.
+    pub from: Vec<NodeId>,
+    /// Who may then.
+    pub to: Vec<NodeId>,
+    /// Where `_cluster` says what it rests on.
+    pub declared_at: Scn,
+    /// When the asking node gives up.
+    pub deadline: Instant,
+}
+
+/// What became of an order to change the replica set. Whether it is done shows in the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeReplicasAnswer {
+    /// The leader has it in line.
+    Taken,
+    /// This node does not lead.
+    WrongNode(KnownLeader),
+    /// Something else is declared about the partition by now.
+    Outdated,
+    /// The leader's line is full.
+    Overloaded,
 }

@@ -59,6 +59,8 @@ pub struct Driver<C> {
     log_end: LogOffset,
     /// Where the log last contradicted the replica: told once.
     contradicted_at: Option<LogOffset>,
+    /// No replica could be copied when this one had nothing: it folds its log, however long.
+    folds_anew: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl<C: Caller> Driver<C> {
             failed_rebuilds: 0,
             log_end: LogOffset::ZERO,
             contradicted_at: None,
+            folds_anew: false,
         };
         driver.act(now, actions, |_, turn| survey(turn));
         driver
@@ -256,10 +259,18 @@ impl<C: Caller> Driver<C> {
         step: impl FnOnce(&mut Parts<'_, C>, &mut Turn<'_, C>) -> Option<Stage<C>>,
     ) {
         let Driver { me, settings, jobs, lives, stage, .. } = self;
-        let Driver { restorations, failed_rebuilds, log_end, contradicted_at, .. } = self;
+        let Driver { restorations, failed_rebuilds, log_end, contradicted_at, folds_anew, .. } =
+            self;
         let mut turn = Turn { now, me, settings, jobs, actions };
-        let mut parts =
-            Parts { lives, stage, restorations, failed_rebuilds, log_end, contradicted_at };
+        let mut parts = Parts {
+            lives,
+            stage,
+            restorations,
+            failed_rebuilds,
+            log_end,
+            contradicted_at,
+            folds_anew,
+        };
         if let Some(next) = step(&mut parts, &mut turn) {
             *stage = next;
         }
@@ -274,6 +285,7 @@ struct Parts<'a, C> {
     failed_rebuilds: &'a mut u32,
     log_end: &'a mut LogOffset,
     contradicted_at: &'a mut Option<LogOffset>,
+    folds_anew: &'a mut bool,
 }
 
 fn survey<C>(turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
@@ -408,6 +420,16 @@ impl<C: Caller> Parts<'_, C> {
         }
     }
 
+    /// A replica that has nothing, and whose log has everything.
+    fn begin_empty(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        let records = self.log_end.0;
+        if *self.folds_anew || records <= turn.settings.copy_beyond_records {
+            return self.live(fold, turn);
+        }
+        let why = alloc::format!("it has nothing yet, and its log holds {records} records");
+        Some(self.rebuild(LogOffset::ZERO, None, why, turn))
+    }
+
     fn live(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
         *self.lives += 1;
         let log_end = core::mem::take(self.log_end);
@@ -479,13 +501,14 @@ impl<C: Caller> Parts<'_, C> {
             Stage::Clearing { job: asked, fold, first } if *asked == job => {
                 let (fold, first) = (fold.as_ref().clone(), *first);
                 match cleared {
-                    Ok(()) if first == LogOffset::ZERO => self.live(fold, turn),
+                    Ok(()) if first == LogOffset::ZERO => self.begin_empty(fold, turn),
                     Ok(()) => self.after(Halt::Trimmed { first }, turn),
                     Err(error) => self.after(Halt::from(error), turn),
                 }
             }
             Stage::Rebuilding(rebuilding) => {
                 let rebuilt = rebuilding.on_cleared(job, cleared, turn);
+                *self.folds_anew |= rebuilt == Rebuilt::Done;
                 self.after_rebuilding(rebuilt, turn)
             }
             _ => None,

@@ -23,7 +23,13 @@ pub struct Settings {
     /// Bytes that are committed and not in the store, beyond which nothing more is read and nothing
     /// is added to a batch; 1 or more. One read, and so one record of any length, may exceed it.
     pub gather_bytes_max: usize,
+    /// A replica that has nothing copies what another one has where its log holds more records than
+    /// this: that is faster than to fold them all, and keeps to the pace that a move is given.
+    pub copy_beyond_records: u64,
 }
+
+/// Folded within a second or so.
+pub const COPY_BEYOND_RECORDS: u64 = 10_000;
 
 /// As much as a store takes in a fraction of a second, and enough for it never to wait for a read:
 /// a replica that has been away reads faster than it stores, and one commit without an end would

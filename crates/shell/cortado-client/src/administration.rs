@@ -10,7 +10,8 @@ use crate::path::encoded;
 use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
-    NodesAnswer, PartitionAnswer, PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
+    MoveLimitsBody, MoveOrderBody, MovePlanAnswer, MovesAnswer, NodesAnswer, PartitionAnswer,
+    PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -189,6 +190,64 @@ impl Client {
         self.declare_node(node, "replace").await
     }
 
+    /// Plans a change of where replicas live, and lets it begin unless `order` only asks.
+    ///
+    /// # Errors
+    /// It cannot be, another one is under way, or the order breaks a rule.
+    pub async fn order_moves(&self, order: &MoveOrderBody) -> Result<MovePlanAnswer, ClientError> {
+        // Begun twice, the second one is refused: it would hide that the first one was done.
+        let repeat = if order.dry_run { Repeat::Harmless } else { Repeat::Risky };
+        let call = Call::new(Method::POST, format!("{ROOT}/moves"), repeat);
+        let call = call.body(media::JSON, json_of(order)?);
+        parsed(&self.send(&call).await?.body)
+    }
+
+    /// The changes that are not over, and how far each is.
+    ///
+    /// # Errors
+    /// No answer came in time.
+    pub async fn moves(&self) -> Result<MovesAnswer, ClientError> {
+        self.read(format!("{ROOT}/moves")).await
+    }
+
+    /// Lets a change rest where it is.
+    ///
+    /// # Errors
+    /// There is no such change, or it is over.
+    pub async fn pause_moves(&self, change: u64) -> Result<(), ClientError> {
+        self.declare_change(change, "pause").await
+    }
+
+    /// Lets a change go on that was paused.
+    ///
+    /// # Errors
+    /// There is no such change, or it is over or cancelled.
+    pub async fn resume_moves(&self, change: u64) -> Result<(), ClientError> {
+        self.declare_change(change, "resume").await
+    }
+
+    /// Begins nothing more of a change, and ends what was begun where that is nearest.
+    ///
+    /// # Errors
+    /// There is no such change, or it is over.
+    pub async fn cancel_moves(&self, change: u64) -> Result<(), ClientError> {
+        self.declare_change(change, "cancel").await
+    }
+
+    /// Lets a change go on faster, or slower.
+    ///
+    /// # Errors
+    /// There is no such change, or it is over.
+    pub async fn throttle_moves(
+        &self,
+        change: u64,
+        limits: &MoveLimitsBody,
+    ) -> Result<(), ClientError> {
+        let path = format!("{ROOT}/moves/{change}:throttle");
+        let call = Call::new(Method::POST, path, Repeat::Harmless);
+        self.send(&call.body(media::JSON, json_of(limits)?)).await.map(drop)
+    }
+
     /// Everything about the cluster in one picture.
     ///
     /// # Errors
@@ -209,6 +268,11 @@ impl Client {
     /// A command that does nothing the second time.
     async fn declare_node(&self, node: &str, command: &str) -> Result<(), ClientError> {
         let path = format!("{ROOT}/nodes/{}:{command}", encoded(node));
+        self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
+    }
+
+    async fn declare_change(&self, change: u64, command: &str) -> Result<(), ClientError> {
+        let path = format!("{ROOT}/moves/{change}:{command}");
         self.send(&Call::new(Method::POST, path, Repeat::Harmless)).await.map(drop)
     }
 

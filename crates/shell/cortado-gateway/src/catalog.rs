@@ -4,12 +4,13 @@
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
 use cortado_cluster::{
-    Capacity, ChangeId, MoveStage, Placement, PlacementNode, PlannedChange, ReplicaMove, Zone,
+    Capacity, ChangeId, ChangeState, MoveStage, Placement, PlacementNode, PlannedChange,
+    ReplicaMove, Zone,
 };
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
 use cortado_model::{
-    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, Generation, LogId, NodeId,
+    ClusterUuid, DatabaseId, DirectoryUuid, DocumentKey, Etag, Generation, LogId, NodeId,
     NodeIncarnation, PartitionId, PartitionUuid, Scn, TableId,
 };
 use std::borrow::Cow;
@@ -39,15 +40,29 @@ pub struct Catalog {
     /// Nodes that lead nothing if others can.
     pub(crate) drained: BTreeSet<NodeId>,
     /// Planned changes of where replicas live that are not over.
-    pub(crate) changes: BTreeMap<ChangeId, PlannedChange>,
+    pub(crate) changes: BTreeMap<ChangeId, (PlannedChange, Etag)>,
     /// Where replicas should be after a change, and after which.
     pub(crate) targets: BTreeMap<PartitionId, (ChangeId, Vec<NodeId>)>,
     /// Replicas on their way, and where each was written down last.
-    pub(crate) moves: BTreeMap<PartitionId, (ReplicaMove, Scn)>,
+    pub(crate) moves: BTreeMap<PartitionId, (ReplicaMove, WrittenAt)>,
+    /// The id that the next planned change gets.
+    pub(crate) next_change: ChangeId,
     /// The last generation of databases that were dropped, by name.
     pub(crate) former: BTreeMap<String, Generation>,
     /// No dropped database whose name is not remembered had a higher one.
     pub(crate) former_floor: Generation,
+}
+
+/// Which version of a document it is that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenAt {
+    pub(crate) scn: Scn,
+    pub(crate) etag: Etag,
+}
+
+impl WrittenAt {
+    /// It has not been written yet.
+    pub(crate) const NOWHERE: WrittenAt = WrittenAt { scn: Scn::ZERO, etag: Etag(0) };
 }
 
 impl Catalog {
@@ -66,6 +81,7 @@ impl Catalog {
             changes: BTreeMap::new(),
             targets: BTreeMap::new(),
             moves: BTreeMap::new(),
+            next_change: ChangeId(1),
             former: BTreeMap::new(),
             former_floor: Generation(0),
         }
@@ -174,7 +190,12 @@ impl Catalog {
 
     /// The planned changes that are not over, in the order in which they were planned.
     pub fn changes(&self) -> impl Iterator<Item = &PlannedChange> {
-        self.changes.values()
+        self.changes.values().map(|(change, _)| change)
+    }
+
+    /// The planned change of that id, if it is not over.
+    pub fn change(&self, id: ChangeId) -> Option<&PlannedChange> {
+        self.changes.get(&id).map(|(change, _)| change)
     }
 
     /// Where the replicas of `partition` should be after a change, in order of rank, and after
@@ -186,7 +207,40 @@ impl Catalog {
     /// The replica of `partition` that is on its way, and the SCN of `_cluster` at which that was
     /// written down last: a node that has not folded so far does not know of it.
     pub fn moving(&self, partition: PartitionId) -> Option<(ReplicaMove, Scn)> {
-        self.moves.get(&partition).copied()
+        self.moves.get(&partition).map(|(moving, written)| (*moving, written.scn))
+    }
+
+    /// All replicas that are on their way.
+    pub fn moves(&self) -> impl Iterator<Item = &ReplicaMove> {
+        self.moves.values().map(|(moving, _)| moving)
+    }
+
+    /// The same, each with its partition.
+    pub fn moves_of_partitions(&self) -> impl Iterator<Item = (PartitionId, &ReplicaMove)> {
+        self.moves.iter().map(|(partition, (moving, _))| (*partition, moving))
+    }
+
+    /// Where `_cluster` says where the replicas of `partition` are, and what is on its way: the
+    /// newer of both; `None` if there is no such partition.
+    pub fn declared_at(&self, partition: PartitionId) -> Option<Scn> {
+        let placed = self.database_by_id(partition.database)?.written.scn;
+        let moving = self.moves.get(&partition).map(|(_, written)| written.scn);
+        Some(moving.map_or(placed, |moving| moving.max(placed)))
+    }
+
+    /// Whether `node` should hold a replica of `partition`.
+    pub fn holds(&self, partition: PartitionId, node: NodeId) -> bool {
+        let database = self.database_by_id(partition.database);
+        let placed =
+            database.is_some_and(|database| database.placement(partition.number).contains(&node));
+        placed || self.moves.get(&partition).is_some_and(|(moving, _)| moving.add == Some(node))
+    }
+
+    /// Nodes that are about to leave for good: nothing new is placed on them.
+    pub(crate) fn leaving(&self) -> BTreeSet<NodeId> {
+        let leaving = self.changes().filter(|change| change.state != ChangeState::Cancelled);
+        let leaving = leaving.filter_map(|change| change.kind.leaving());
+        leaving.collect()
     }
 
     /// The last generation that a database of that name can have had; 0 if there was none.
@@ -207,7 +261,14 @@ impl Catalog {
         })
     }
 
-    fn held<'a>(&self, partition: PartitionId, nodes: &'a [NodeId]) -> Cow<'a, [NodeId]> {
+    /// The nodes that hold a replica, in order of rank; last one to which it is moving.
+    ///
+    /// * `nodes`: where it is placed.
+    pub(crate) fn held<'a>(
+        &self,
+        partition: PartitionId,
+        nodes: &'a [NodeId],
+    ) -> Cow<'a, [NodeId]> {
         let added = self.moves.get(&partition).and_then(|(moving, _)| moving.add);
         match added.filter(|node| !nodes.contains(node)) {
             Some(node) => nodes.iter().copied().chain([node]).collect(),
@@ -316,6 +377,8 @@ pub struct Database {
     pub(crate) placements: Vec<Vec<NodeId>>,
     /// The generation before its first: the last one of a dropped database of its name.
     pub(crate) after: Generation,
+    /// Which version of its document says so.
+    pub(crate) written: WrittenAt,
 }
 
 impl Database {

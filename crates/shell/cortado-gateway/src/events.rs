@@ -60,6 +60,8 @@ pub enum EventKind {
     Health,
     /// A database or table was declared, changed or dropped.
     Declaration,
+    /// Replicas move to other nodes, or are planned to.
+    Move,
 }
 
 impl EventKind {
@@ -76,6 +78,7 @@ impl EventKind {
             EventKind::Trim => "trim",
             EventKind::Health => "health",
             EventKind::Declaration => "declaration",
+            EventKind::Move => "move",
         }
     }
 }

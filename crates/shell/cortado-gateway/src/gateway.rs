@@ -12,6 +12,7 @@ mod declaration;
 mod leadership;
 mod list;
 mod membership;
+mod moves;
 mod pins;
 mod read;
 mod request;
@@ -20,13 +21,16 @@ mod status;
 mod tables;
 mod write;
 
+pub(crate) use admin_error::not_done;
 pub use admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty};
 pub use bulk::{BulkKey, BulkOperation, BulkRequest};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
+pub(crate) use declaration::{operation, put};
 pub(crate) use list::whole_table;
 pub use membership::{NameTaken, RegistrationError};
+pub(crate) use moves::{by_hand, targets_of};
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,
@@ -37,11 +41,15 @@ use crate::decisions::Decisions;
 use crate::known_cluster::KnownCluster;
 use crate::metrics::GatewayMetrics;
 use crate::refusals::Refusals;
+use cortado_cluster::{ChangeId, MovingPartition, PlannedChange, RateMeter, progress_of};
 use cortado_log::Log;
-use cortado_model::{DatabaseId, NodeId, PartitionId, WallMillis};
+use cortado_model::{DatabaseId, Millis, NodeId, PartitionId, WallMillis};
 use cortado_peer::{Peer, Peers};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::time::Instant;
 
 /// Serves clients of the whole cluster. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -77,13 +85,33 @@ struct Door {
     turn: AtomicUsize,
     /// Nothing new is begun.
     ending: AtomicBool,
+    /// How fast the bytes of planned changes come, and since when that is measured.
+    rates: Mutex<BTreeMap<ChangeId, RateMeter>>,
+    began: Instant,
 }
 
 impl Gateway {
     /// A door to the cluster of `parts`.
     pub fn new(parts: GatewayParts) -> Gateway {
         let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Gateway { door: Arc::new(Door { parts, turn, ending }) }
+        let (rates, began) = (Mutex::default(), Instant::now());
+        Gateway { door: Arc::new(Door { parts, turn, ending, rates, began }) }
+    }
+
+    /// How fast the bytes of a change come, as far as they were looked at here.
+    pub(crate) fn rate_of(
+        &self,
+        change: &PlannedChange,
+        partitions: &[MovingPartition],
+    ) -> Option<u64> {
+        // A process lives for less than 500 million years.
+        let now = Millis(self.door.began.elapsed().as_millis() as u64);
+        let mut rates = self.door.rates.lock();
+        let catalog = self.catalog();
+        rates.retain(|id, _| catalog.change(*id).is_some());
+        let rate = rates.entry(change.id).or_default();
+        rate.note(now, progress_of(change, partitions, None).bytes_done);
+        rate.bytes_per_second()
     }
 
     /// The newest state of the cluster that this node has folded.
@@ -121,7 +149,7 @@ impl Gateway {
     }
 
     /// How `node` is asked; `None` if it cannot be reached.
-    fn target(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
+    pub(crate) fn target(&self, node: NodeId) -> Option<Arc<dyn Peer>> {
         match &self.door.parts.own {
             Some((own, peer)) if *own == node => Some(Arc::clone(peer)),
             Some(_) | None => self.door.parts.peers.peer(node),

@@ -37,13 +37,16 @@ impl KnownCluster {
         self.founders.iter().copied()
     }
 
-    /// The nodes that `partition` is placed on, in order of rank.
+    /// The nodes that `partition` is placed on, in order of rank; last one to which a replica is
+    /// moving.
     pub fn placed(&self, partition: PartitionId) -> Vec<NodeId> {
         let catalog = self.catalog.newest();
         if partition != PartitionId::CLUSTER {
             let database = catalog.database_by_id(partition.database);
-            let placed = database.map(|database| database.placement(partition.number).to_vec());
-            return placed.unwrap_or_default();
+            let placed = database.map(|database| database.placement(partition.number));
+            return placed
+                .map(|nodes| catalog.held(partition, nodes).into_owned())
+                .unwrap_or_default();
         }
         // The members, and this node, whose accepted claim is its registration.
         let mut nodes: BTreeSet<NodeId> = catalog.members().collect();

@@ -5,7 +5,8 @@
 
 use crate::cluster_log::{CatalogError, VERSION, key};
 use cortado_cluster::{
-    ChangeId, ChangeState, MoveLimits, MoveStage, PlannedChange, PlannedKind, ReplicaMove,
+    ChangeId, ChangeState, MoveLimits, MoveStage, MoveTarget, Placement, PlannedChange,
+    PlannedKind, ReplicaMove,
 };
 use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, TableId};
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,6 @@ pub(crate) enum StoredStage {
 }
 
 impl ChangeDocument {
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command plans a change yet"))]
     pub(crate) fn of(change: &PlannedChange) -> ChangeDocument {
         let PlannedChange { kind, state, limits, replicas, bytes, .. } = *change;
         let MoveLimits { copies_per_node, copies_per_cluster, bytes_per_second } = limits;
@@ -148,7 +148,6 @@ impl ChangeDocument {
 }
 
 impl MoveDocument {
-    #[cfg_attr(not(test), expect(dead_code, reason = "no controller moves replicas yet"))]
     pub(crate) fn of(moving: &ReplicaMove) -> MoveDocument {
         MoveDocument {
             version: VERSION,
@@ -178,6 +177,25 @@ impl MoveDocument {
         };
         Ok(ReplicaMove { change: ChangeId(self.change), add, remove, stage })
     }
+}
+
+impl TargetsDocument {
+    pub(crate) fn of(targets: &[MoveTarget]) -> TargetsDocument {
+        let nodes = |placement: &Placement| placement.nodes().iter().map(|node| node.0).collect();
+        let targets = targets.iter();
+        let targets = targets.map(|target| (target.partition.number, nodes(&target.placement)));
+        TargetsDocument { version: VERSION, targets: targets.collect() }
+    }
+}
+
+/// The key of a planned change.
+pub(crate) fn change_key(change: ChangeId) -> DocumentKey {
+    key(&[change.0.to_string()])
+}
+
+/// The key of the counter of changes.
+pub(crate) fn change_counter_key() -> DocumentKey {
+    key(&["change"])
 }
 
 /// The key of what is on its way of a partition.

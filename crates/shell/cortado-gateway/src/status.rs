@@ -2,6 +2,7 @@
 //!
 //! Nothing decides by it. Start reading at [`Status`].
 
+use cortado_cluster::{Capacity, Zone};
 use cortado_driver::ReplicaRole;
 use cortado_model::{Generation, LogOffset, NodeId, NodeIncarnation, Scn};
 
@@ -70,6 +71,10 @@ pub struct NodeStatus {
     pub leaderships: usize,
     /// Replicas that it runs.
     pub replicas: usize,
+    /// What fails together with it, if it has said so.
+    pub zone: Option<Zone>,
+    /// How much it can carry beside others; `None` before it has registered.
+    pub capacity: Option<Capacity>,
     /// It leads nothing that another node can.
     pub drained: bool,
     /// Why it is unhealthy, if it is; why it does not run, if that is known.

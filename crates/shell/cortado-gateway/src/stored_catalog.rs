@@ -2,19 +2,21 @@
 //!
 //! Decides nothing. Start reading at [`Catalog::newer_in`].
 
-use crate::catalog::{Catalog, Database, Dropped, Table};
+use crate::catalog::{Catalog, Database, Dropped, Table, WrittenAt};
 use crate::cluster_log::{
     COUNTERS, CatalogError, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument,
     NODES, NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
 };
 use crate::former::{FORMER, FormerDocument, generation_counter_key};
-use crate::moves::{CHANGES, ChangeDocument, MOVES, MoveDocument, TARGETS, TargetsDocument};
+use crate::moves::{
+    CHANGES, ChangeDocument, MOVES, MoveDocument, TARGETS, TargetsDocument, change_counter_key,
+};
 use crate::pins::{DRAINS, DrainDocument, PINS, PinsDocument};
 use cortado_cluster::ChangeId;
 use cortado_document::{Schema, SchemaText, TableDefinition};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, Generation, LogId, NodeId, PartitionId, PartitionUuid,
-    Scn, TableId,
+    DatabaseId, DocumentHead, DocumentKey, EntryRange, Generation, LogId, NodeId, PartitionId,
+    PartitionUuid, Scn, StoredDocument, TableId,
 };
 use cortado_replica::FoldState;
 use cortado_store::View;
@@ -49,9 +51,10 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
         let uuid = PartitionUuid(read_hex(&uuid)?);
         catalog.dropped.insert(DatabaseId(id), Dropped { name, uuid, partitions });
     }
-    for (key, document) in scan::<DatabaseDocument>(view, DATABASES, &[])? {
+    for found in view.documents(&EntryRange::documents(DATABASES, &[])) {
+        let (key, stored) = found?;
         let Some(name) = key.parts().next() else { continue };
-        let database = read_database(view, name, document, previous)?;
+        let database = read_database(view, name, &stored, previous)?;
         let database = Arc::new(database);
         catalog.databases_by_id.insert(database.id, Arc::clone(&database));
         catalog.databases.insert(name.to_owned(), database);
@@ -74,6 +77,9 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
     if let Some(next) = next(database_counter_key())? {
         catalog.next_database = DatabaseId(next);
     }
+    if let Some(next) = next(change_counter_key())? {
+        catalog.next_change = ChangeId(u64::from(next));
+    }
     if let Some(next) = next(generation_counter_key())? {
         catalog.former_floor = Generation(next.saturating_sub(1));
     }
@@ -85,13 +91,19 @@ fn read_moves(view: &dyn View, catalog: &mut Catalog) -> Result<(), CatalogError
     fn number<T: FromStr>(key: &DocumentKey, part: usize) -> Option<T> {
         key.parts().nth(part)?.parse().ok()
     }
-    for (key, document) in scan::<ChangeDocument>(view, CHANGES, &[])? {
+    for found in view.documents(&EntryRange::documents(CHANGES, &[])) {
+        let (key, stored) = found?;
         let Some(id) = number(&key, 0).map(ChangeId) else { continue };
-        catalog.changes.insert(id, document.change(id));
+        let document: ChangeDocument = read(&stored.json())?;
+        catalog.changes.insert(id, (document.change(id), stored.head.etag));
     }
     for (key, document) in scan::<TargetsDocument>(view, TARGETS, &[])? {
         let (change, database) = (number(&key, 0).map(ChangeId), number(&key, 1).map(DatabaseId));
         let (Some(change), Some(database)) = (change, database) else { continue };
+        // What was being planned when its node died is no change's.
+        if !catalog.changes.contains_key(&change) {
+            continue;
+        }
         for (number, nodes) in document.targets {
             let nodes = nodes.into_iter().map(NodeId).collect();
             catalog.targets.insert(PartitionId { database, number }, (change, nodes));
@@ -102,10 +114,14 @@ fn read_moves(view: &dyn View, catalog: &mut Catalog) -> Result<(), CatalogError
         let (database, number) = (number(&key, 0).map(DatabaseId), number(&key, 1));
         let (Some(database), Some(number)) = (database, number) else { continue };
         let document: MoveDocument = read(&stored.json())?;
-        let moving = (document.moving()?, stored.head.scn);
+        let moving = (document.moving()?, written(&stored.head));
         catalog.moves.insert(PartitionId { database, number }, moving);
     }
     Ok(())
+}
+
+fn written(head: &DocumentHead) -> WrittenAt {
+    WrittenAt { scn: head.scn, etag: head.etag }
 }
 
 /// How far `_cluster` has been applied; `None` if nothing of it was.
@@ -118,9 +134,10 @@ fn read_scn(view: &dyn View) -> Result<Option<Scn>, CatalogError> {
 fn read_database(
     view: &dyn View,
     name: &str,
-    document: DatabaseDocument,
+    stored: &StoredDocument,
     previous: &Catalog,
 ) -> Result<Database, CatalogError> {
+    let document: DatabaseDocument = read(&stored.json())?;
     let id = DatabaseId(document.id);
     let uuid = read_hex(&document.uuid)?;
     let log = document.log.as_deref().map(read_hex).transpose()?.map(LogId);
@@ -139,6 +156,7 @@ fn read_database(
         tables_by_id: BTreeMap::new(),
         placements: placements.map(|nodes| nodes.into_iter().map(NodeId).collect()).collect(),
         after: Generation(document.after),
+        written: written(&stored.head),
     };
     let tables = key(&[id.0.to_string()]);
     for (_, document) in scan::<TableDocument>(view, TABLES, tables.as_bytes())? {

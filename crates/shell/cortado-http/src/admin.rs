@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`put_database`]; the views are in [`views`].
 
+pub(crate) mod moves;
 mod views;
 
 use crate::answer::{Answer, Content, empty, json};

@@ -5,13 +5,13 @@
 use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, OwnHealth, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, BulkRequest, Catalog, ChangeReader, Changes, ChangesError, Database, DatabaseSpec,
-    DecisionEvent, Declared, DocumentPage, EventsError, Gateway, JournalPosition, ListRequest,
-    NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
-    WriteError, WriteReceipt, WriteRequest,
+    AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeReader, ChangeStatus, Changes,
+    ChangesError, Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError,
+    Gateway, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest,
+    Served, Status, StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::{NodeError, Nodes};
+use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError, Nodes};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -158,6 +158,42 @@ impl Services for Gateway {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(Gateway::resume_node(self, node, deadline))
+    }
+
+    fn order_change<'a>(
+        &'a self,
+        order: &'a ChangeOrder,
+        begins: bool,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<ChangePlan, AdminError>> {
+        match begins {
+            true => Box::pin(Gateway::begin_change(self, order, deadline)),
+            false => Box::pin(Gateway::plan_change(self, order, deadline)),
+        }
+    }
+
+    fn set_change_state(
+        &self,
+        id: ChangeId,
+        state: ChangeState,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
+        let done = Gateway::set_change_state(self, id, state, deadline);
+        Box::pin(async move { done.await.map(drop) })
+    }
+
+    fn throttle_change<'a>(
+        &'a self,
+        id: ChangeId,
+        throttle: &'a (dyn Fn(&mut MoveLimits) + Send + Sync),
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        let done = Gateway::throttle_change(self, id, throttle, deadline);
+        Box::pin(async move { done.await.map(drop) })
+    }
+
+    fn changes_status(&self) -> BoxFuture<'_, Vec<ChangeStatus>> {
+        Box::pin(Gateway::changes_status(self))
     }
 
     fn events<'a>(

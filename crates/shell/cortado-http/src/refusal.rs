@@ -205,8 +205,15 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             Failure::new(Code::Conflict, detail)
         }
         AdminError::NotRegistered => Failure::new(Code::NoSuchNode, detail),
-        AdminError::NodeRuns | AdminError::NodeDrained | AdminError::LastNode => {
-            Failure::new(Code::Conflict, detail)
+        AdminError::NodeRuns
+        | AdminError::NodeDrained
+        | AdminError::LastNode
+        | AdminError::NotPlanned { .. }
+        | AdminError::ChangeUnderWay { .. }
+        | AdminError::ChangeCancelled => Failure::new(Code::Conflict, detail),
+        AdminError::NoSuchChange => {
+            let detail = format!("{detail}; GET /admin/v1/moves lists those that are not");
+            Failure::new(Code::NoSuchChange, detail)
         }
         AdminError::BadName => Failure::new(Code::BadName, detail),
         AdminError::Invalid(InvalidDeclaration::Schema {

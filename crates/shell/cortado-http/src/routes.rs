@@ -5,20 +5,22 @@
 
 mod words;
 
+use crate::admin::moves;
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
 use crate::room::Need;
 use crate::route::{Answering, Handler, Route};
 use crate::{admin, batch, bulk, changes, creation, documents, lists, operations, transaction};
+use cortado_node::ChangeState;
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use cortado_wire::openapi::{Answer, Description, RequestBody};
 use std::future::ready;
 use words::{
-    ADMIN_HEADERS, BUDGET, COLLECTION, CREATED, CREATED_HEADERS, CURSOR, DATABASE_PATH, DEADLINE,
-    DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS, LAST_EVENT_ID, LATE, LIMIT,
-    LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION,
-    TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS,
-    WRITTEN, error, found, needed, optional,
+    ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
+    DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS,
+    LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, PLANNED, READ,
+    READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE,
+    UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN, error, found, needed, optional,
 };
 
 /// The answer of a handler that waits for nothing.
@@ -433,6 +435,92 @@ pub(crate) static ROUTES: &[Route] = &[
             headers: ADMIN_HEADERS,
             answers: DONE,
             ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, body| Box::pin(moves::remove_node(call, body))),
+        Description {
+            id: "remove_node",
+            method: "POST",
+            path: "/admin/v1/nodes/{node}:remove",
+            summary: "Moves all replicas of a node to the others; then it is no member any more",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Optional(&[(JSON, "MoveOrderBody")]),
+            answers: PLANNED,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, body| Box::pin(moves::move_replica(call, body))),
+        Description {
+            id: "move_replica",
+            method: "POST",
+            path: "/admin/v1/databases/{database}/partitions/{partition}:move",
+            summary: "Moves one replica from a node to another",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Required(&[(JSON, "MoveOrderBody")]),
+            answers: PLANNED,
+            ..PLAIN
+        },
+    ),
+    shows(
+        Handler::Service(|call, _| Box::pin(moves::list(call))),
+        Description {
+            id: "list_moves",
+            path: "/admin/v1/moves",
+            summary: "Shows the changes of where replicas live that are not over, and how far each is",
+            answers: &[found("The changes.", &[(JSON, "MovesAnswer")])],
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, body| Box::pin(moves::order(call, body))),
+        Description {
+            id: "order_moves",
+            method: "POST",
+            path: "/admin/v1/moves",
+            summary: "Plans a change of where replicas live, and lets it begin",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Required(&[(JSON, "MoveOrderBody")]),
+            answers: PLANNED,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(moves::set_state(call, ChangeState::Paused))),
+        Description {
+            id: "pause_moves",
+            path: "/admin/v1/moves/{change}:pause",
+            summary: "Lets a change rest where it is",
+            ..CHANGE_PATH
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(moves::set_state(call, ChangeState::Running))),
+        Description {
+            id: "resume_moves",
+            path: "/admin/v1/moves/{change}:resume",
+            summary: "Lets a change go on that was paused",
+            ..CHANGE_PATH
+        },
+    ),
+    writes(
+        Handler::Service(|call, _| Box::pin(moves::set_state(call, ChangeState::Cancelled))),
+        Description {
+            id: "cancel_moves",
+            path: "/admin/v1/moves/{change}:cancel",
+            summary: "Begins nothing more of a change, and ends what was begun where that is nearest",
+            ..CHANGE_PATH
+        },
+    ),
+    writes(
+        Handler::Service(|call, body| Box::pin(moves::throttle(call, body))),
+        Description {
+            id: "throttle_moves",
+            path: "/admin/v1/moves/{change}:throttle",
+            summary: "Lets a change go on faster, or slower",
+            body: RequestBody::Required(&[(JSON, "MoveLimitsBody")]),
+            ..CHANGE_PATH
         },
     ),
     shows(

@@ -6,13 +6,13 @@
 
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, BulkRequest, Catalog, Changes, ChangesError, Database, DatabaseSpec, DecisionEvent,
-    Declared, DocumentPage, EventsError, JournalPosition, ListRequest, NotReady, ReadError,
-    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
-    WriteReceipt, WriteRequest,
+    AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, Changes, ChangesError,
+    Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, JournalPosition,
+    ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
+    StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
-use cortado_node::NodeError;
+use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -152,6 +152,33 @@ pub trait Services: Send + Sync {
     /// Ends the drain of a node.
     fn resume_node(&self, node: NodeId, deadline: Instant)
     -> BoxFuture<'_, Result<(), AdminError>>;
+
+    /// What a change of where replicas live would move; `begins`: lets it begin, too.
+    fn order_change<'a>(
+        &'a self,
+        order: &'a ChangeOrder,
+        begins: bool,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<ChangePlan, AdminError>>;
+
+    /// Pauses, resumes or cancels a change.
+    fn set_change_state(
+        &self,
+        id: ChangeId,
+        state: ChangeState,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>>;
+
+    /// Lets a change go on faster, or slower.
+    fn throttle_change<'a>(
+        &'a self,
+        id: ChangeId,
+        throttle: &'a (dyn Fn(&mut MoveLimits) + Send + Sync),
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
+
+    /// The changes that are not over, and how far each is.
+    fn changes_status(&self) -> BoxFuture<'_, Vec<ChangeStatus>>;
 
     /// Reads the journal behind the event `after`.
     fn events<'a>(

@@ -33,7 +33,8 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::NoSuchDocument
         | Code::NoSuchDocumentPath
         | Code::NoSuchPartition
-        | Code::NoSuchNode => StatusCode::NOT_FOUND,
+        | Code::NoSuchNode
+        | Code::NoSuchChange => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

@@ -6,17 +6,19 @@ use bytes::Bytes;
 use cortado_model::PartitionId;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counted by the replicas of one node.
 #[derive(Default)]
 pub(crate) struct Effort {
     /// Bytes that its replicas have appended to their logs, or read in them.
     log_bytes: AtomicU64,
-    /// How much each replica that is here held when it was last hashed; 0 before that.
-    state_bytes: Mutex<BTreeMap<PartitionId, u64>>,
+    /// How much each replica that is here held when it was last hashed or measured, if it was.
+    state_bytes: Mutex<BTreeMap<PartitionId, Option<u64>>>,
     /// Held while a replica's state is hashed: one at a time leaves the disk to clients.
     hashing: Mutex<()>,
+    /// The sizes of replicas are being found out.
+    measuring: AtomicBool,
 }
 
 impl Effort {
@@ -38,7 +40,7 @@ impl Effort {
 
     /// A replica is here.
     pub(crate) fn add(&self, partition: PartitionId) {
-        self.state_bytes.lock().insert(partition, 0);
+        self.state_bytes.lock().insert(partition, None);
     }
 
     /// It has been taken away: what it held delays no round any more.
@@ -49,12 +51,27 @@ impl Effort {
     /// A replica held this much when it was hashed. It may be gone by now: hashing takes long.
     pub(crate) fn set_state_bytes(&self, partition: PartitionId, bytes: u64) {
         if let Some(known) = self.state_bytes.lock().get_mut(&partition) {
-            *known = bytes;
+            *known = Some(bytes);
         }
     }
 
-    /// How much all replicas together held when they were last hashed.
+    /// How much a replica held when that was last found out, if it was.
+    pub(crate) fn state_bytes_of(&self, partition: PartitionId) -> Option<u64> {
+        self.state_bytes.lock().get(&partition).copied().flatten()
+    }
+
+    /// Whether the caller may find out sizes now: one at a time does, until it says that it is done.
+    pub(crate) fn begin_measuring(&self) -> bool {
+        !self.measuring.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whoever measured is done.
+    pub(crate) fn end_measuring(&self) {
+        self.measuring.store(false, Ordering::Release);
+    }
+
+    /// How much all replicas together held when that was last found out.
     pub(crate) fn state_bytes(&self) -> u64 {
-        self.state_bytes.lock().values().sum()
+        self.state_bytes.lock().values().flatten().sum()
     }
 }

@@ -12,6 +12,7 @@ mod clock;
 mod cluster;
 mod cluster_identity;
 mod components;
+mod copies;
 mod directory;
 mod effort;
 mod gossip_follower;
@@ -43,7 +44,9 @@ mod vitals;
 mod watcher;
 
 /// What a node tells of itself.
-pub use cortado_cluster::{Capacity, Zone};
+pub use cortado_cluster::{
+    Capacity, ChangeId, ChangeState, MoveLimits, MoveProgress, PlannedChange, PlannedKind, Zone,
+};
 pub use cortado_gateway::NodeDescription;
 
 pub use cluster::{Cluster, StartError};

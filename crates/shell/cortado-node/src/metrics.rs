@@ -39,6 +39,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) events_lost: Counter,
     /// Beats sent.
     pub(crate) beats: Counter,
+    /// Bytes of snapshots that have come from peers.
+    pub(crate) copied_bytes: Counter,
     voids: [Counter; VOID_NAMES.len()],
 }
 
@@ -97,6 +99,7 @@ struct NodeFamilies {
     idempotency_refused: Series<Counter>,
     events_lost: Series<Counter>,
     beats: Series<Counter>,
+    copied_bytes: Series<Counter>,
     voids: Series<Counter>,
 }
 
@@ -145,6 +148,10 @@ impl NodeFamilies {
                 "Entries that were dropped instead of written to the journal",
             ),
             beats: counters("cortado_beats_total", "Beats sent"),
+            copied_bytes: counters(
+                "cortado_copied_bytes_total",
+                "Bytes of snapshots that were copied from other nodes",
+            ),
             voids: counters(
                 "cortado_void_records_total",
                 "Records of the log that were skipped, by reason",
@@ -170,6 +177,7 @@ impl NodeFamilies {
             idempotency_refused: counter(&self.idempotency_refused),
             events_lost: counter(&self.events_lost),
             beats: counter(&self.beats),
+            copied_bytes: counter(&self.copied_bytes),
             voids: VOID_NAMES.map(void),
         }
     }

@@ -5,6 +5,7 @@
 use crate::address_book::keep_address_book;
 use crate::catalog_seeker::seek_catalog;
 use crate::clock::{Clock, wall};
+use crate::copies::Copies;
 use crate::effort::Effort;
 use crate::gossip_follower::follow_gossip;
 use crate::handing_over::hand_over;
@@ -100,6 +101,7 @@ impl Node {
             host.tasks.spawn(watch_over(watched, service));
             host.tasks.spawn(watch_room(Arc::clone(host)));
             host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
+            host.tasks.spawn(gateway.clone().move_replicas(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));
         }
     }
@@ -249,6 +251,7 @@ fn host_of(
         settings: parts.settings,
         health,
         effort: Effort::default(),
+        copies: Copies::default(),
         metrics: parts.metrics,
         routes: LocalRoutes::new(Arc::clone(&cluster.routes)),
         cluster,

@@ -18,7 +18,9 @@ use cortado_cluster::{NextLife, NodeLife};
 use cortado_gateway::{Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, with_causes};
+use cortado_model::{
+    ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, PartitionId, with_causes,
+};
 use cortado_peer::{PeerLife, PeerNetwork, PeerPlace, PeerPlaceError};
 use cortado_store::{MemoryStore, Store, StoreError};
 use parking_lot::RwLock;
@@ -281,6 +283,19 @@ impl Nodes {
 
     fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    /// The partitions of which each node of this process that runs holds a replica, in ascending
+    /// order.
+    pub fn replicas_held(&self) -> Vec<(NodeId, Vec<PartitionId>)> {
+        let held = |running: Arc<Running>| {
+            let host = running.node.host();
+            let replicas = host.routes.replicas();
+            let mut held: Vec<_> = replicas.iter().map(|replica| replica.partition).collect();
+            held.sort_unstable();
+            (host.node(), held)
+        };
+        self.all_running().into_iter().map(held).collect()
     }
 
     /// Waits until a node is refused by the cluster; answers which, and why.

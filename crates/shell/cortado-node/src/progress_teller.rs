@@ -6,6 +6,7 @@
 use crate::clock::wall;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
+use cortado_gateway::Catalog;
 use cortado_model::{DatabaseId, NodeId, PartitionId, Scn};
 use cortado_peer::{Message, Progress};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ const GATHERING: Duration = Duration::from_millis(5);
 pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
     let mut told: BTreeMap<NodeId, u64> = BTreeMap::new();
     let mut pruned_at = Scn::ZERO;
+    let mut joining = BTreeMap::new();
     let mut due = host.clock.steady();
     loop {
         tokio::select! {
@@ -37,6 +39,13 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
             });
         }
         let moved = host.changed.take_moved().into_iter();
+        // Who is about to hold a replica has heard of none of the others so far.
+        let before = std::mem::replace(&mut joining, joining_in(&catalog));
+        let is_new =
+            |(partition, add): &(&PartitionId, &NodeId)| before.get(*partition) != Some(*add);
+        let joined = joining.iter().filter(is_new).map(|(partition, _)| *partition);
+        let moved: BTreeSet<PartitionId> = moved.chain(joined).collect();
+        let moved = moved.into_iter();
         let moved: Vec<_> = moved.filter_map(|moved| host.routes.route(moved).replica()).collect();
         moved.iter().for_each(|replica| replica.begin_telling());
         let speakers = host.progress.speakers(now).into_iter();
@@ -78,10 +87,7 @@ fn progress_for(
     let complete = heard_here.is_none_or(|(life, _)| life != me.incarnation);
     let catalog = host.cluster.catalog.newest();
     let concerns = |partition: PartitionId| {
-        partition == PartitionId::CLUSTER
-            || catalog
-                .database_by_id(partition.database)
-                .is_some_and(|database| database.placement(partition.number).contains(&listener))
+        partition == PartitionId::CLUSTER || catalog.holds(partition, listener)
     };
     let replicas = match (host.duty, complete) {
         // None of a router's counts.
@@ -100,4 +106,10 @@ fn progress_for(
         complete,
         replicas: replicas.map(|replica| replica.progress()).collect(),
     }
+}
+
+/// The nodes to which replicas are moving, by partition.
+fn joining_in(catalog: &Catalog) -> BTreeMap<PartitionId, NodeId> {
+    let moves = catalog.moves_of_partitions();
+    moves.filter_map(|(partition, moving)| Some((partition, moving.add?))).collect()
 }

@@ -4,6 +4,7 @@
 
 use crate::changed_replicas::ChangedReplicas;
 use crate::clock::Clock;
+use crate::copies::Copies;
 use crate::effort::Effort;
 use crate::health::Health;
 use crate::life_standing::standing;
@@ -43,6 +44,7 @@ pub(crate) struct ReplicaHost {
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) health: Health,
     pub(crate) effort: Effort,
+    pub(crate) copies: Copies,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) cluster: Arc<KnownCluster>,
     pub(crate) routes: LocalRoutes,

@@ -113,6 +113,7 @@ impl ReplicaTask {
             trim: host.settings.trim,
             append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
+            copy_beyond_records: host.settings.copy_beyond_records,
         };
         let me = Me {
             node: host.node(),

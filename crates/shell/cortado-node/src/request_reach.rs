@@ -6,8 +6,9 @@
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, NodeId, PartitionId};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Peers, Pending, Reach, Read,
-    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, Holdings, Message,
+    NodeReport, Peer, Peers, Pending, Reach, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -143,6 +144,21 @@ impl Peer for ObservedPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         self.observe(self.peer.report(database, deadline))
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        self.observe(self.peer.change_replicas(order))
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        self.observe(self.peer.holdings(partitions, deadline))
     }
 
     fn standing(

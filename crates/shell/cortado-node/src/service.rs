@@ -6,6 +6,7 @@
 
 mod foresight;
 mod leadership;
+mod moving;
 mod read;
 mod report;
 mod snapshot;
@@ -20,9 +21,9 @@ use cortado_cluster::Evidence;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
-    CallError, GivenSnapshots, HandOff, HandOffAnswer, KnownLeader, Message, NodeReport, Peer,
-    Pending, Progress, Reach, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId,
-    VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, GivenSnapshots, HandOff, HandOffAnswer,
+    Holdings, KnownLeader, Message, NodeReport, Peer, Pending, Progress, Reach, Read, ReadAnswer,
+    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
 use foresight::Foresight;
@@ -244,6 +245,21 @@ impl Peer for NodeService {
         _: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         self.serve(std::future::ready(self.answer_report(database)))
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        self.serve(self.answer_change_replicas(order))
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        _: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        self.serve(std::future::ready(self.answer_holdings(partitions)))
     }
 
     fn standing(

@@ -3,7 +3,7 @@
 //! Components (the log, the stores) are no settings: they are passed to
 //! [`Cluster::start`](crate::Cluster::start). Start reading at [`RawSettings::validate`].
 
-use cortado_driver::TrimPolicy;
+use cortado_driver::{COPY_BEYOND_RECORDS, TrimPolicy};
 use cortado_gateway::NodeDescription;
 use cortado_model::NodeId;
 use std::collections::BTreeSet;
@@ -27,6 +27,8 @@ pub struct RawSettings {
     pub trim_after_bytes: u64,
     /// Entries that each partition of the journal keeps: 10 or more.
     pub journal_entries_max: u64,
+    /// A replica that has nothing copies a peer's state where its log holds more records than this.
+    pub copy_beyond_records: u64,
 }
 
 impl Default for RawSettings {
@@ -39,6 +41,7 @@ impl Default for RawSettings {
             trim_after_records: 1 << 20,
             trim_after_bytes: 1 << 30,
             journal_entries_max: 10_000,
+            copy_beyond_records: COPY_BEYOND_RECORDS,
         }
     }
 }
@@ -85,6 +88,7 @@ impl RawSettings {
                 after_bytes: self.trim_after_bytes,
             },
             journal_entries_max: self.journal_entries_max,
+            copy_beyond_records: self.copy_beyond_records,
         })
     }
 }
@@ -110,6 +114,7 @@ pub struct Settings {
     pub(crate) trim: TrimPolicy,
     /// Of each partition of the journal.
     pub(crate) journal_entries_max: u64,
+    pub(crate) copy_beyond_records: u64,
 }
 
 impl Settings {

@@ -30,6 +30,11 @@ use views::{PlacedReplica, Views};
 /// A planned handoff that is not done in this time has failed.
 const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Leaderships that are claimed in one look. Each claim has the peers asked how they stand before its
+/// generation is opened: a few hundred at a time are answered at once, thousands would wait for one
+/// another.
+const CLAIMS_AT_ONCE_MAX: usize = 256;
+
 /// Watches until the node ends.
 ///
 /// * `service`: of the same node.
@@ -93,6 +98,10 @@ impl Watcher {
         self.follow_catalog(now);
         let mut orders = Vec::new();
         self.watch.look(now, &mut self.views, &mut orders);
+        // Each at the next tick, with the others that are left by then.
+        for partition in defer_claims(&mut orders) {
+            self.watch.on(now, WatchEvent::ClaimNotTaken { partition });
+        }
         tell_claims(&orders);
         for order in orders {
             match order {
@@ -323,6 +332,20 @@ impl Watcher {
     }
 }
 
+/// Takes the claims out of `orders` that are too many at once; answers of which partitions.
+fn defer_claims(orders: &mut Vec<WatchOrder>) -> Vec<PartitionId> {
+    let (mut claims, mut deferred) = (0, Vec::new());
+    orders.retain(|order| {
+        let WatchOrder::Claim { why, .. } = order else { return true };
+        claims += 1;
+        if claims > CLAIMS_AT_ONCE_MAX {
+            deferred.push(why.partition);
+        }
+        claims <= CLAIMS_AT_ONCE_MAX
+    });
+    deferred
+}
+
 /// Tells which leaderships are claimed: a dead node's partitions are one line, not one each.
 fn tell_claims(orders: &[WatchOrder]) {
     let claims = orders.iter().filter_map(|order| match order {
@@ -368,5 +391,36 @@ fn claim_reason(cause: &Cause) -> ClaimReason {
         | Cause::Drained
         | Cause::MovesAway
         | Cause::Sick(_) => ClaimReason::Ordered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cortado_cluster::Command;
+    use cortado_model::DatabaseId;
+
+    #[test]
+    fn claims_go_side_by_side_but_not_thousands_at_once() {
+        let claim = |number: u32| {
+            let (partition, node) = (PartitionId { database: DatabaseId(1), number }, NodeId(2));
+            let why = Explanation {
+                partition,
+                node,
+                cause: Cause::NeverLed,
+                waited_ms: 0,
+                alternatives: Vec::new(),
+                by_hand: Command::HandOff { partition, to: node },
+                undo: None,
+            };
+            WatchOrder::Claim { why, first: true }
+        };
+        let mut orders: Vec<_> = (0..300).map(claim).collect();
+        orders.push(WatchOrder::Beat { count: 7 });
+        let deferred = defer_claims(&mut orders);
+        assert_eq!(orders.len(), CLAIMS_AT_ONCE_MAX + 1);
+        assert_eq!(deferred.iter().map(|partition| partition.number).min(), Some(256));
+        assert_eq!(deferred.len(), 300 - CLAIMS_AT_ONCE_MAX);
+        assert!(defer_claims(&mut orders).is_empty());
     }
 }

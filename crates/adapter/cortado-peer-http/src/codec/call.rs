@@ -8,7 +8,7 @@ use super::wire::{Wire, put_number};
 use bytes::{BufMut, Bytes, BytesMut};
 use cortado_document::{DocumentAction, Operation};
 use cortado_model::{DatabaseId, PartitionId};
-use cortado_peer::{HandOff, Level, Look, Read, SnapshotId, Write};
+use cortado_peer::{ChangeReplicas, HandOff, Level, Look, Read, SnapshotId, Write};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +36,10 @@ pub enum WireCall {
     OpenSnapshot(PartitionId, Instant),
     /// See [`Peer::snapshot_chunk`](cortado_peer::Peer::snapshot_chunk).
     SnapshotChunk(SnapshotId, u64, Instant),
+    /// See [`Peer::change_replicas`](cortado_peer::Peer::change_replicas).
+    ChangeReplicas(ChangeReplicas),
+    /// See [`Peer::holdings`](cortado_peer::Peer::holdings).
+    Holdings(Option<Vec<PartitionId>>, Instant),
 }
 
 wire_enum!(Level { 0 => Strong, 1 => Strict, 2 => AtLeast(scn), 3 => Bounded { max_lag_ms } });
@@ -52,11 +56,13 @@ impl WireCall {
             WireCall::Write(write) => write.deadline,
             WireCall::Read(read) => read.deadline,
             WireCall::HandOff(order) => order.deadline,
+            WireCall::ChangeReplicas(order) => order.deadline,
             WireCall::Verify(_, deadline)
             | WireCall::Report(_, deadline)
             | WireCall::Standing(_, deadline)
             | WireCall::OpenSnapshot(_, deadline)
-            | WireCall::SnapshotChunk(_, _, deadline) => *deadline,
+            | WireCall::SnapshotChunk(_, _, deadline)
+            | WireCall::Holdings(_, deadline) => *deadline,
         }
     }
 
@@ -71,6 +77,8 @@ impl WireCall {
             WireCall::Standing(..) => 6,
             WireCall::OpenSnapshot(..) => 7,
             WireCall::SnapshotChunk(..) => 8,
+            WireCall::ChangeReplicas(_) => 9,
+            WireCall::Holdings(..) => 10,
         }
     }
 
@@ -99,6 +107,8 @@ impl WireCall {
                 snapshot.put(&mut out);
                 number.put(&mut out);
             }
+            WireCall::ChangeReplicas(order) => put_change(order, &mut out),
+            WireCall::Holdings(partitions, _) => partitions.put(&mut out),
         }
         seal(out)
     }
@@ -109,7 +119,7 @@ impl WireCall {
     /// See [`WireError`].
     pub fn decode(frame: Bytes, now: Instant) -> Result<WireCall, WireError> {
         let (kind, mut input) = open(frame)?;
-        if !(1..=8).contains(&kind) {
+        if !(1..=10).contains(&kind) {
             return Err(WireError::UnknownKind { kind });
         }
         let remaining = Duration::from_micros(input.number()?);
@@ -142,6 +152,15 @@ fn put_write(write: &Write, out: &mut BytesMut) {
     keyed.put(out);
 }
 
+fn put_change(order: &ChangeReplicas, out: &mut BytesMut) {
+    let ChangeReplicas { partition, generation, from, to, declared_at, deadline: _ } = order;
+    partition.put(out);
+    generation.put(out);
+    from.put(out);
+    to.put(out);
+    declared_at.put(out);
+}
+
 fn take_call(kind: u8, deadline: Instant, input: &mut Input) -> Result<WireCall, WireError> {
     Ok(match kind {
         1 => WireCall::Write(Write {
@@ -168,6 +187,15 @@ fn take_call(kind: u8, deadline: Instant, input: &mut Input) -> Result<WireCall,
         6 => WireCall::Standing(Wire::take(input)?, deadline),
         7 => WireCall::OpenSnapshot(Wire::take(input)?, deadline),
         8 => WireCall::SnapshotChunk(Wire::take(input)?, Wire::take(input)?, deadline),
+        9 => WireCall::ChangeReplicas(ChangeReplicas {
+            partition: Wire::take(input)?,
+            generation: Wire::take(input)?,
+            from: Wire::take(input)?,
+            to: Wire::take(input)?,
+            declared_at: Wire::take(input)?,
+            deadline,
+        }),
+        10 => WireCall::Holdings(Wire::take(input)?, deadline),
         kind => return Err(WireError::UnknownKind { kind }),
     })
 }

@@ -9,8 +9,9 @@ use super::wire::Wire;
 use bytes::{BufMut, Bytes, BytesMut};
 use cortado_driver::PeerStanding;
 use cortado_peer::{
-    CallError, DocumentPage, HandOffAnswer, NodeReport, ReadAnswer, ReplicaReport, Seen,
-    ServedRole, Sight, SnapshotAnswer, SnapshotChunk, Unserved, VerifyAnswer, WriteAnswer,
+    CallError, ChangeReplicasAnswer, DocumentPage, HandOffAnswer, Holding, Holdings, NodeReport,
+    ReadAnswer, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk, Unserved,
+    VerifyAnswer, WriteAnswer,
 };
 
 /// Room for a small reply without growing.
@@ -46,6 +47,10 @@ pub enum WireAnswer {
     OpenSnapshot(SnapshotAnswer),
     /// A chunk.
     SnapshotChunk(SnapshotChunk),
+    /// To an order to change the replica set.
+    ChangeReplicas(ChangeReplicasAnswer),
+    /// What the node holds.
+    Holdings(Holdings),
 }
 
 /// Why a call was not put to the node that was asked.
@@ -113,7 +118,13 @@ wire_enum!(SnapshotAnswer { 0 => Opened(snapshot), 1 => NotReadable, 2 => Busy }
 
 wire_enum!(SnapshotChunk { 0 => Chunk(bytes), 1 => End, 2 => Gone });
 
+wire_enum!(ChangeReplicasAnswer {
+    0 => Taken, 1 => WrongNode(leader), 2 => Outdated, 3 => Overloaded,
+});
+
 wire_struct! {
+    Holdings { cluster_scn, replicas }
+    Holding { progress, end, replica_set, bytes, copied_bytes }
     Sight { seen, applied, role }
     DocumentPage { documents, next }
     NodeReport { incarnation, address, sick, fit, replicas }
@@ -137,6 +148,8 @@ impl WireAnswer {
             WireAnswer::Standing(_) => 6,
             WireAnswer::OpenSnapshot(_) => 7,
             WireAnswer::SnapshotChunk(_) => 8,
+            WireAnswer::ChangeReplicas(_) => 9,
+            WireAnswer::Holdings(_) => 10,
         }
     }
 
@@ -150,6 +163,8 @@ impl WireAnswer {
             WireAnswer::Standing(standing) => standing.put(out),
             WireAnswer::OpenSnapshot(answer) => answer.put(out),
             WireAnswer::SnapshotChunk(chunk) => chunk.put(out),
+            WireAnswer::ChangeReplicas(answer) => answer.put(out),
+            WireAnswer::Holdings(holdings) => holdings.put(out),
         }
     }
 
@@ -163,6 +178,8 @@ impl WireAnswer {
             6 => WireAnswer::Standing(Wire::take(input)?),
             7 => WireAnswer::OpenSnapshot(Wire::take(input)?),
             8 => WireAnswer::SnapshotChunk(Wire::take(input)?),
+            9 => WireAnswer::ChangeReplicas(Wire::take(input)?),
+            10 => WireAnswer::Holdings(Wire::take(input)?),
             kind => return Err(WireError::UnknownKind { kind }),
         })
     }

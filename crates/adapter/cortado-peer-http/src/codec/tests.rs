@@ -54,7 +54,7 @@ fn what_this_build_does_not_know_is_named() {
     let now = Instant::now();
     let decode = |frame| WireCall::decode(frame, now).expect_err("it is unknown");
     assert_eq!(decode(sealed(2, 1, b"")), WireError::UnknownVersion { version: 2, known: 1 });
-    assert_eq!(decode(sealed(1, 9, b"\0")), WireError::UnknownKind { kind: 9 });
+    assert_eq!(decode(sealed(1, 11, b"\0")), WireError::UnknownKind { kind: 11 });
     let newer = WireError::UnknownVariant { what: "Level", tag: 4 };
     assert_eq!(decode(sealed(1, 2, &[0, 7, 3, 4])), newer);
     let behind = sealed(1, 4, &[0, 7, 3, 0, 0]);

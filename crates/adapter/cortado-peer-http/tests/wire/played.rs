@@ -5,8 +5,9 @@ use cortado_driver::WriteMode;
 use cortado_model::{DatabaseId, DocumentKey, NodeId, PartitionId, Scn, TableId};
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
-    CallError, HandOff, HandOffAnswer, Level, Look, Message, NodeReport, Peer, Pending, Read,
-    ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, Holdings, Level, Look,
+    Message, NodeReport, Peer, Pending, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,6 +108,10 @@ pub(crate) fn answer_to(question: &Question) -> Answer {
             replicas: Vec::new(),
         }),
         Question::Standing(..) => Answer::Standing(None),
+        Question::ChangeReplicas(_) => Answer::ChangeReplicas(ChangeReplicasAnswer::Outdated),
+        Question::Holdings(..) => {
+            Answer::Holdings(Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() })
+        }
         Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
         Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
     }
@@ -121,6 +126,15 @@ pub(crate) fn one_of_each(deadline: Instant) -> Vec<Question> {
         Question::HandOff(HandOff { partition, to: NodeId(2), deadline }),
         Question::Verify(partition, deadline),
         report(deadline),
+        Question::ChangeReplicas(ChangeReplicas {
+            partition,
+            generation: cortado_model::Generation(1),
+            from: vec![NodeId(1), NodeId(2)],
+            to: vec![NodeId(1)],
+            declared_at: Scn::ZERO,
+            deadline,
+        }),
+        Question::Holdings(None, deadline),
         Question::Standing(partition, deadline),
         Question::OpenSnapshot(partition, deadline),
         Question::SnapshotChunk(SnapshotId(1), 0, deadline),

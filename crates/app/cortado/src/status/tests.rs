@@ -47,6 +47,8 @@ fn node(name: &str, alive: bool) -> NodeAnswer {
         address: "here".to_owned(),
         leaderships: 0,
         replicas: 2,
+        zone: None,
+        capacity: Some(100),
         drained: false,
         sick: None,
     }
@@ -180,4 +182,18 @@ fn many_nodes_and_databases_are_shown_if_they_are_not_well() {
     assert!(text.contains("\nn17 ") && text.contains("39 nodes are well"), "{text}");
     assert!(text.contains("\ndb05 ") && text.contains("39 databases are well"), "{text}");
     assert!(text.lines().count() < 24, "{text}");
+}
+
+#[test]
+fn zones_and_capacities_are_listed_where_there_are_any() {
+    let plain = render_nodes(&[node("a", true), node("b", true)]);
+    assert!(!plain.contains("zone") && !plain.contains("capacity"), "{plain}");
+    let zoned = NodeAnswer { zone: Some("east".to_owned()), ..node("a", true) };
+    let large = NodeAnswer { capacity: Some(200), ..node("b", true) };
+    let listed = render_nodes(&[zoned, large, node("c", true)]);
+    let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<Vec<String>> = listed.lines().map(cells).collect();
+    assert_eq!(lines[0][5..], ["zone", "capacity"], "{listed}");
+    assert_eq!(lines[1][5..], ["east", "100"], "{listed}");
+    assert_eq!(lines[2][5..], ["-", "200"], "{listed}");
 }

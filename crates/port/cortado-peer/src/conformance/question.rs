@@ -3,8 +3,9 @@
 //! Start reading at [`Question`].
 
 use crate::{
-    CallError, HandOff, HandOffAnswer, Message, NodeReport, Peer, Pending, Read, ReadAnswer,
-    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
+    CallError, ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, Holdings, Message,
+    NodeReport, Peer, Pending, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId,
+    VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_driver::PeerStanding;
 use cortado_model::{DatabaseId, PartitionId};
@@ -23,6 +24,10 @@ pub enum Question {
     Verify(PartitionId, Instant),
     /// See [`Peer::report`].
     Report(Option<DatabaseId>, Instant),
+    /// See [`Peer::change_replicas`].
+    ChangeReplicas(ChangeReplicas),
+    /// See [`Peer::holdings`].
+    Holdings(Option<Vec<PartitionId>>, Instant),
     /// See [`Peer::standing`].
     Standing(PartitionId, Instant),
     /// See [`Peer::open_snapshot`].
@@ -44,6 +49,10 @@ pub enum Answer {
     Verify(VerifyAnswer),
     /// Of [`Question::Report`].
     Report(NodeReport),
+    /// Of [`Question::ChangeReplicas`].
+    ChangeReplicas(ChangeReplicasAnswer),
+    /// Of [`Question::Holdings`].
+    Holdings(Holdings),
     /// Of [`Question::Standing`].
     Standing(Option<PeerStanding>),
     /// Of [`Question::OpenSnapshot`].
@@ -68,6 +77,12 @@ impl Question {
             Question::Report(database, deadline) => {
                 Answer::Report(peer.report(database, deadline).await?)
             }
+            Question::ChangeReplicas(order) => {
+                Answer::ChangeReplicas(peer.change_replicas(order).await?)
+            }
+            Question::Holdings(partitions, deadline) => {
+                Answer::Holdings(peer.holdings(partitions, deadline).await?)
+            }
             Question::Standing(partition, deadline) => {
                 Answer::Standing(peer.standing(partition, deadline).await?)
             }
@@ -86,8 +101,10 @@ impl Question {
             Question::Write(write) => write.deadline,
             Question::Read(read) => read.deadline,
             Question::HandOff(order) => order.deadline,
+            Question::ChangeReplicas(order) => order.deadline,
             Question::Verify(_, deadline)
             | Question::Report(_, deadline)
+            | Question::Holdings(_, deadline)
             | Question::Standing(_, deadline)
             | Question::OpenSnapshot(_, deadline)
             | Question::SnapshotChunk(_, _, deadline) => *deadline,
@@ -100,8 +117,10 @@ impl Question {
             Question::Write(write) => write.deadline = until,
             Question::Read(read) => read.deadline = until,
             Question::HandOff(order) => order.deadline = until,
+            Question::ChangeReplicas(order) => order.deadline = until,
             Question::Verify(_, deadline)
             | Question::Report(_, deadline)
+            | Question::Holdings(_, deadline)
             | Question::Standing(_, deadline)
             | Question::OpenSnapshot(_, deadline)
             | Question::SnapshotChunk(_, _, deadline) => *deadline = until,
@@ -167,6 +186,21 @@ impl Peer for FnPeer {
         deadline: Instant,
     ) -> Pending<'_, Result<NodeReport, CallError>> {
         answer!((self.call)(Question::Report(database, deadline)), Answer::Report)
+    }
+
+    fn change_replicas(
+        &self,
+        order: ChangeReplicas,
+    ) -> Pending<'_, Result<ChangeReplicasAnswer, CallError>> {
+        answer!((self.call)(Question::ChangeReplicas(order)), Answer::ChangeReplicas)
+    }
+
+    fn holdings(
+        &self,
+        partitions: Option<Vec<PartitionId>>,
+        deadline: Instant,
+    ) -> Pending<'_, Result<Holdings, CallError>> {
+        answer!((self.call)(Question::Holdings(partitions, deadline)), Answer::Holdings)
     }
 
     fn standing(

@@ -93,6 +93,18 @@ impl Default for MoveLimits {
     }
 }
 
+impl PlannedKind {
+    /// The node that is no member any more when the change is over, if there is one.
+    pub fn leaving(&self) -> Option<NodeId> {
+        match self {
+            PlannedKind::RemoveNode(node) | PlannedKind::ReplaceNode { from: node, .. } => {
+                Some(*node)
+            }
+            PlannedKind::AddNode(_) | PlannedKind::Expand | PlannedKind::Manual { .. } => None,
+        }
+    }
+}
+
 impl MoveLimits {
     /// What one of so many copies may take, in bytes a second; `None` for no bound. Never 0: a copy
     /// that rests for long loses the snapshot that it is made from.

@@ -111,6 +111,55 @@ fn an_end_that_is_told_before_a_life_begins_counts() {
     assert_eq!(rig.driver.applied().1, LogOffset(2));
 }
 
+/// A replica that has nothing, with a log of three records, of which it folds at most two.
+fn joining() -> Rig {
+    let mut rig = Rig::surveying_with(LOG, |settings| settings.copy_beyond_records = 2);
+    rig.log.extend(["a stranger's", "another"].map(Into::into));
+    rig.survey(LOG, 0);
+    let Action::ClearStore(job) = rig.take() else { panic!("the store is not cleared") };
+    rig.on(Event::Cleared(job, Ok(())));
+    let Action::AskExtent(job) = rig.take() else { panic!("it begins to fold") };
+    let extent = LogExtent { first: LogOffset::ZERO, end: LogOffset(3) };
+    rig.on(Event::Extent(job, Ok(extent)));
+    rig
+}
+
+#[test]
+fn a_replica_that_has_nothing_copies_one_where_its_log_is_long() {
+    let mut rig = joining();
+    let Action::LookAround(job) = rig.take() else { panic!("nobody is looked for") };
+    let peer = PeerState {
+        node: NodeId(2),
+        readable: true,
+        has_room: true,
+        serves: false,
+        folded: LogOffset(3),
+    };
+    let peers = vec![peer];
+    let around = Surroundings { peers, holders: Vec::new(), log_bytes: 0, state_bytes: 0 };
+    rig.on(Event::Around(job, around));
+    let Action::InstallSnapshot { from, .. } = rig.take() else { panic!("nothing is copied") };
+    assert_eq!(from, NodeId(2));
+}
+
+#[test]
+fn a_replica_that_finds_nobody_to_copy_folds_its_log_however_long() {
+    let mut rig = joining();
+    let Action::LookAround(job) = rig.take() else { panic!("nobody is looked for") };
+    let around =
+        Surroundings { peers: Vec::new(), holders: Vec::new(), log_bytes: 0, state_bytes: 0 };
+    rig.on(Event::Around(job, around));
+    for _ in 0..2 {
+        rig.clear();
+        if rig.driver.role() == ReplicaRole::Follower {
+            break;
+        }
+        rig.survey(LOG, 0);
+    }
+    rig.pass();
+    assert_eq!(rig.driver.applied().1, LogOffset(3));
+}
+
 #[test]
 fn only_a_leader_publishes_facts() {
     let lease = || Event::Configure(Config::Lease { duration_ms: 77 });

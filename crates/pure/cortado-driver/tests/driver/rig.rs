@@ -96,7 +96,7 @@ impl Rig {
         Rig::surveying_with(log, |_| ())
     }
 
-    fn surveying_with(log: LogId, change: impl FnOnce(&mut Settings)) -> Rig {
+    pub(crate) fn surveying_with(log: LogId, change: impl FnOnce(&mut Settings)) -> Rig {
         let me = Me {
             node: NodeId(1),
             lives_before: 0,
@@ -112,6 +112,7 @@ impl Rig {
             trim: TrimPolicy { after_records: 1_000, after_bytes: 1 << 30 },
             append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
+            copy_beyond_records: u64::MAX,
         };
         change(&mut settings);
         let creator = Identity { node: NodeId(1), incarnation: ReplicaIncarnation::default() };

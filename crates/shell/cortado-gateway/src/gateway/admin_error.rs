@@ -5,6 +5,7 @@
 use super::{ReadError, UnknownReason, WriteError};
 use crate::cluster_log::CatalogError;
 use crate::database_log::BeginError;
+use cortado_cluster::{ChangeId, PlannedKind};
 use cortado_document::SchemaError;
 use cortado_model::NodeId;
 use cortado_replica::NotDone;
@@ -45,6 +46,29 @@ pub enum AdminError {
     /// The node runs in this process.
     #[error("the node is running; stop it first")]
     NodeRuns,
+    /// Replicas cannot be placed so.
+    #[error("{why}")]
+    NotPlanned {
+        /// What stands against it, and what to do.
+        why: String,
+    },
+    /// One change at a time: what it plans would not be even together with another one.
+    #[error(
+        "change {id} is under way ({kind}); wait until it is over, or cancel it: `cortado moves \
+         cancel {id}`"
+    )]
+    ChangeUnderWay {
+        /// Which.
+        id: ChangeId,
+        /// What it is for.
+        kind: PlannedKind,
+    },
+    /// There is no such change, or it is over.
+    #[error("there is no such change, or it is over")]
+    NoSuchChange,
+    /// What was cancelled does not go on.
+    #[error("the change is cancelled; order it again")]
+    ChangeCancelled,
     /// Not of the form `[a-z][a-z0-9_]{0,62}`; or a system database, which clients cannot declare.
     #[error("names must match [a-z][a-z0-9_]{{0,62}}; those that begin with _ are reserved")]
     BadName,
@@ -86,6 +110,10 @@ impl AdminError {
             | AdminError::NodeDrained
             | AdminError::LastNode
             | AdminError::NodeRuns
+            | AdminError::NotPlanned { .. }
+            | AdminError::ChangeUnderWay { .. }
+            | AdminError::NoSuchChange
+            | AdminError::ChangeCancelled
             | AdminError::BadName
             | AdminError::Invalid(_)
             | AdminError::Conflict { .. }
@@ -218,7 +246,7 @@ pub enum Uncertainty {
     NoSuccessor(#[source] ReadError),
 }
 
-pub(super) fn not_done(why: impl Into<Obstacle>) -> AdminError {
+pub(crate) fn not_done(why: impl Into<Obstacle>) -> AdminError {
     AdminError::NotDone { why: why.into(), retry_after_ms: RETRY_AFTER_MS }
 }
 

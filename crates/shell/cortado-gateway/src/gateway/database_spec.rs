@@ -5,7 +5,7 @@
 use super::admin_error::{AdminError, InvalidDeclaration};
 use super::declaration::put;
 use super::tables::{check_definition, first_version};
-use crate::catalog::{Catalog, Database, NodeFacts};
+use crate::catalog::{Catalog, Database, NodeFacts, WrittenAt};
 use crate::cluster_log::{
     COUNTERS, CounterDocument, DATABASES, DatabaseDocument, TABLES, TableDocument,
     database_counter_key, key, table_key, write,
@@ -61,7 +61,9 @@ pub(super) fn creation(
     counter: Option<Etag>,
 ) -> Vec<Operation> {
     let id = catalog.next_database;
-    let members = catalog.members().filter_map(|node| catalog.node(node));
+    let leaving = catalog.leaving();
+    let members = catalog.members().filter(|node| !leaving.contains(node));
+    let members = members.filter_map(|node| catalog.node(node));
     let nodes: Vec<PlacementNode> = members.map(NodeFacts::placed).collect();
     let placements = plan_on(&nodes, spec.partitions, spec.replication, &load_of(catalog));
     let database = Database {
@@ -77,6 +79,7 @@ pub(super) fn creation(
         tables_by_id: BTreeMap::new(),
         placements: placements.iter().map(|placement| placement.nodes().to_vec()).collect(),
         after: catalog.generation_before(name),
+        written: WrittenAt::NOWHERE,
     };
     // At most 998: far below the last table id.
     let next_table = 1 + spec.tables.len() as u32;
@@ -98,8 +101,9 @@ pub(super) fn creation(
 
 /// Fills in defaults and checks what can be checked without a look at other databases.
 pub(super) fn complete(spec: DatabaseSpec, catalog: &Catalog) -> Result<Complete, AdminError> {
+    let leaving = catalog.leaving();
     // A cluster has far fewer nodes than numbers for them.
-    let nodes = catalog.members().count() as u32;
+    let nodes = catalog.members().filter(|node| !leaving.contains(node)).count() as u32;
     let partitions = spec.partitions.unwrap_or(PARTITIONS_DEFAULT);
     let replication = spec.replication.unwrap_or(REPLICATION_DEFAULT.min(nodes));
     if !(1..=PARTITIONS_MAX).contains(&partitions) {

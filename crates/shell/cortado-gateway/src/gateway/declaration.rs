@@ -33,7 +33,7 @@ pub enum Declared<T> {
 impl Gateway {
     /// Writes a declaration; answers the catalog that shows it. `None`: the state that it was made
     /// for is gone; make it again.
-    pub(super) async fn declare(
+    pub(crate) async fn declare(
         &self,
         operations: Vec<Operation>,
         deadline: Instant,
@@ -93,7 +93,7 @@ impl Gateway {
         Ok((place, etag.ok_or(AdminError::NoSuchDatabase)?))
     }
 
-    pub(super) async fn etag_of(
+    pub(crate) async fn etag_of(
         &self,
         table: TableId,
         key: &DocumentKey,
@@ -131,7 +131,7 @@ impl Gateway {
     }
 }
 
-pub(super) fn put(
+pub(crate) fn put(
     table: TableId,
     key: DocumentKey,
     value: Document,
@@ -140,7 +140,7 @@ pub(super) fn put(
     operation(table, key, DocumentAction::Put { value }, condition)
 }
 
-pub(super) fn operation(
+pub(crate) fn operation(
     table: TableId,
     key: DocumentKey,
     action: DocumentAction,

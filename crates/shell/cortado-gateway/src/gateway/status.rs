@@ -217,6 +217,8 @@ fn node_status(
             .flat_map(|partition| &partition.replicas)
             .filter(|replica| replica.node == node && replica.role.is_readable())
             .count(),
+        zone: facts.and_then(|facts| facts.description.zone.clone()),
+        capacity: facts.map(|facts| facts.description.capacity),
         drained: catalog.is_drained(node),
         sick: report.and_then(|report| report.sick.clone()),
     }

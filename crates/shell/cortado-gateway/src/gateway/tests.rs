@@ -161,6 +161,7 @@ fn database() -> Arc<Database> {
         tables_by_id: BTreeMap::from([(TableId(1), table)]),
         placements: vec![[1, 2, 3].map(NodeId).to_vec()],
         after: Generation(0),
+        written: crate::catalog::WrittenAt::NOWHERE,
     })
 }
 

@@ -99,6 +99,10 @@ fn usual(kind: EventKind) -> (&'static str, &'static str) {
             "watch the node's append and store latency; cortado node drain NODE",
             "cortado node resume NODE, when it is well",
         ),
+        EventKind::Move => (
+            "cortado moves start DATABASE/PARTITION --from NODE --to NODE",
+            "cortado moves list, then cortado moves cancel with its id",
+        ),
         EventKind::Declaration => (
             "PUT or DELETE under /admin/v1/databases",
             "declare the former state; a dropped database comes back empty",

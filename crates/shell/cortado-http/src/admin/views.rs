@@ -7,6 +7,7 @@ use cortado_gateway::{
     Catalog, Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus,
     ReplicaStatus, Status, Table,
 };
+use cortado_node::Capacity;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
     Position, RawJson, ReplicaAnswer, ShortText, TableAnswer,
@@ -101,6 +102,8 @@ pub(super) fn node(node: &NodeStatus, catalog: &Catalog) -> NodeAnswer {
         address: node.address.clone(),
         leaderships: node.leaderships,
         replicas: node.replicas,
+        zone: node.zone.as_ref().map(ToString::to_string),
+        capacity: node.capacity.map(Capacity::get),
         drained: node.drained,
         sick: node.sick.as_deref().map(|why| catalog.with_node_names(why)),
     }

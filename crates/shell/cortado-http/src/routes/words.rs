@@ -124,6 +124,12 @@ pub(super) const DELETED: &[Answer] =
 pub(super) const CREATED: Answer =
     Answer { status: 201, about: "Created.", media: &[], headers: &[] };
 
+/// A change of where replicas live, planned or begun.
+pub(super) const PLANNED: &[Answer] = &[
+    Answer { about: "It has begun.", media: &[(JSON, "MovePlanAnswer")], ..CREATED },
+    found("The plan: nothing was begun.", &[(JSON, "MovePlanAnswer")]),
+];
+
 /// A description to start from.
 pub(super) const PLAIN: Description = Description {
     id: "",
@@ -181,3 +187,5 @@ pub(super) const DATABASE_PATH: Description =
     Description { path: "/admin/v1/databases/{database}", ..PLAIN };
 pub(super) const TABLE_PATH: Description =
     Description { path: "/admin/v1/databases/{database}/tables/{table}", ..PLAIN };
+pub(super) const CHANGE_PATH: Description =
+    Description { method: "POST", headers: ADMIN_HEADERS, answers: DONE, ..PLAIN };

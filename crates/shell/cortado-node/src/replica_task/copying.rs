@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`copy`]. Source: docs/protocols/peers.md, "Duties of the asking node", 5.
 
+use crate::copies::{CopyPace, await_turn};
 use crate::replica_host::ReplicaHost;
 use bytes::Bytes;
 use cortado_driver::{CopyError, CopyOf, CopyRefusal};
@@ -60,11 +61,26 @@ fn receive(
     origin: &ExpectedLog,
     mut spool: &File,
 ) -> Result<(), CopyError> {
+    let host = source.host;
+    let copying = host.copies.begin(partition);
     let snapshot = source.open(partition)?;
-    let chunks = (0..).map_while(|number| source.chunk(snapshot, number).transpose());
+    let pace = || CopyPace::of(&host.cluster.catalog.newest(), partition, host.node());
+    let mut last = None;
+    let chunks = (0..).map_while(|number| {
+        if let Some(last) = last {
+            await_turn(last, pace, || host.tasks.is_ending());
+        }
+        let asked_at = std::time::Instant::now();
+        let chunk = source.chunk(snapshot, number).transpose();
+        let bytes = chunk.as_ref().map_or(0, |chunk| chunk.as_ref().map_or(0, Bytes::len));
+        last = Some((asked_at, bytes));
+        chunk
+    });
     let written = chunks.map(|chunk| {
         let chunk = chunk?;
         leave_room(spool).and_then(|()| spool.write_all(&chunk)).map_err(spool_failed)?;
+        copying.add(chunk.len());
+        host.metrics.copied_bytes.add(chunk.len() as u64);
         Ok(chunk)
     });
     let mut ended = None;

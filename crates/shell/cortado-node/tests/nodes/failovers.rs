@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Clients that write without pause, each to documents of its own.
-struct Load {
+pub(crate) struct Load {
     ending: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
     clients: Vec<JoinHandle<BTreeMap<(String, String), String>>>,
 }
 
 impl Load {
-    fn start(music: &Music, clients: usize) -> Load {
+    pub(crate) fn start(music: &Music, clients: usize) -> Load {
         let (ending, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let clients = (0..clients).map(|client| {
             let (music, ending) = (music.clone(), Arc::clone(&ending));
@@ -49,14 +49,14 @@ impl Load {
     }
 
     /// Waits until `count` more writes have been acknowledged.
-    async fn more(&self, count: u64) {
+    pub(crate) async fn more(&self, count: u64) {
         let before = self.acknowledged.load(Ordering::Relaxed);
         let enough = || self.acknowledged.load(Ordering::Relaxed) >= before + count;
         eventually("writes go on", enough).await;
     }
 
     /// Ends the clients; every one of their last writes is found.
-    async fn audit(self, music: &Music) {
+    pub(crate) async fn audit(self, music: &Music) {
         self.ending.store(true, Ordering::Relaxed);
         for client in self.clients {
             for ((artist, title), value) in client.await.unwrap() {

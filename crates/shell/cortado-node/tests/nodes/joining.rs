@@ -21,15 +21,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// What processes share: the log, the beats, the network.
-struct Site {
-    log: SharedMemoryLog,
+pub(crate) struct Site {
+    pub(crate) log: SharedMemoryLog,
     beats: SharedMemoryBeats,
     network: Arc<MemoryNetwork>,
 }
 
 /// What one data directory holds.
 #[derive(Clone, Default)]
-struct Directory {
+pub(crate) struct Directory {
     stores: Arc<Stores>,
     seat: Arc<Mutex<Option<NodeId>>>,
 }
@@ -46,13 +46,13 @@ impl NodeSeats for Directory {
 }
 
 impl Directory {
-    fn node(&self) -> NodeId {
+    pub(crate) fn node(&self) -> NodeId {
         self.seat.lock().unwrap().unwrap()
     }
 }
 
 impl Site {
-    async fn begun() -> Site {
+    pub(crate) async fn begun() -> Site {
         let log = SharedMemoryLog::new();
         let (_, is_new) = begin_cluster(&log).await.unwrap();
         assert!(is_new);
@@ -65,7 +65,11 @@ impl Site {
     }
 
     /// A process with a node, or without one.
-    async fn join(&self, name: &str, directory: Option<&Directory>) -> Result<Cluster, StartError> {
+    pub(crate) async fn join(
+        &self,
+        name: &str,
+        directory: Option<&Directory>,
+    ) -> Result<Cluster, StartError> {
         self.join_by(Arc::clone(&self.network) as Arc<_>, name, directory).await
     }
 
@@ -90,7 +94,7 @@ impl Site {
     }
 
     /// Nodes of these names, and a router.
-    async fn nodes<const N: usize>(&self, names: [&str; N]) -> (Vec<Cluster>, Cluster) {
+    pub(crate) async fn nodes<const N: usize>(&self, names: [&str; N]) -> (Vec<Cluster>, Cluster) {
         let mut joined = Vec::new();
         for name in names {
             joined.push(self.join(name, Some(&Directory::default())).await.unwrap());

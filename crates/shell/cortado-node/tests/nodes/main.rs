@@ -11,6 +11,7 @@ mod restarts;
 mod pins;
 mod membership;
 mod joining;
+mod moves;
 mod storage;
 mod distant_stores;
 mod bulks;

@@ -170,6 +170,7 @@ impl Plan {
             },
             append_timeout_ms: random.one_of(&[150, 700, 4_000]),
             gather_bytes_max: random.one_of(&[100, 2_000, GATHER_BYTES_MAX]),
+            copy_beyond_records: u64::MAX,
         };
         let nodes = random.one_of(&[3, 3, 3, 2, 5]);
         Plan {

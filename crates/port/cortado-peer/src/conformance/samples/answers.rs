@@ -6,9 +6,9 @@ use super::messages::progress;
 use super::{SCN_MAX, document, key, leaders, scn};
 use crate::conformance::{Answer, Question};
 use crate::{
-    DocumentPage, HandOffAnswer, NodeReport, ReadAnswer, ReplicaProgress, ReplicaReport, Seen,
-    ServedRole, Sight, SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer,
-    WriteAnswer,
+    ChangeReplicasAnswer, DocumentPage, HandOffAnswer, Holding, Holdings, NodeReport, ReadAnswer,
+    ReplicaProgress, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
 };
 use bytes::Bytes;
 use cortado_document::{
@@ -32,6 +32,8 @@ pub(in crate::conformance) fn answers() -> Vec<Answer> {
         Answer::Verify(_) => verifications().into_iter().map(Answer::Verify),
         Answer::Report(_) => reports().into_iter().map(Answer::Report),
         Answer::Standing(_) => standings().into_iter().map(Answer::Standing),
+        Answer::ChangeReplicas(_) => changes().into_iter().map(Answer::ChangeReplicas),
+        Answer::Holdings(_) => holdings().into_iter().map(Answer::Holdings),
         Answer::OpenSnapshot(_) => snapshots().into_iter().map(Answer::OpenSnapshot),
         Answer::SnapshotChunk(_) => chunks().into_iter().map(Answer::SnapshotChunk),
     }
@@ -46,6 +48,10 @@ pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
         Question::Verify(..) => Answer::Verify(VerifyAnswer::Begun),
         Question::Report(..) => Answer::Report(report_of("n1:4711")),
         Question::Standing(..) => Answer::Standing(None),
+        Question::ChangeReplicas(_) => Answer::ChangeReplicas(ChangeReplicasAnswer::Outdated),
+        Question::Holdings(..) => {
+            Answer::Holdings(Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() })
+        }
         Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
         Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
     }
@@ -256,6 +262,30 @@ fn reports() -> Vec<NodeReport> {
         replicas: progress().into_iter().map(replica).collect(),
     };
     vec![report_of(""), full]
+}
+
+fn changes() -> Vec<ChangeReplicasAnswer> {
+    each! {
+        ChangeReplicasAnswer::Taken => [ChangeReplicasAnswer::Taken],
+        ChangeReplicasAnswer::WrongNode(_) => {
+            leaders().into_iter().map(ChangeReplicasAnswer::WrongNode)
+        },
+        ChangeReplicasAnswer::Outdated => [ChangeReplicasAnswer::Outdated],
+        ChangeReplicasAnswer::Overloaded => [ChangeReplicasAnswer::Overloaded],
+    }
+}
+
+fn holdings() -> Vec<Holdings> {
+    let holding = |progress: ReplicaProgress| Holding {
+        progress,
+        end: LogOffset(u64::MAX),
+        replica_set: vec![NodeId(1), NodeId(u32::MAX)],
+        bytes: progress.has_room.then_some(u64::MAX),
+        copied_bytes: (!progress.has_room).then_some(0),
+    };
+    let bare = Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() };
+    let replicas = progress().into_iter().map(holding).collect();
+    vec![bare, Holdings { cluster_scn: SCN_MAX, replicas }]
 }
 
 fn snapshots() -> Vec<SnapshotAnswer> {

@@ -4,15 +4,15 @@
 
 use super::{PARTITION, SCN_MAX, key, scn};
 use crate::conformance::{Answer, Question};
-use crate::{HandOff, Level, Look, Read, SnapshotId, Write};
+use crate::{ChangeReplicas, HandOff, Level, Look, Read, SnapshotId, Write};
 use bytes::Bytes;
 use cortado_document::{
     Condition, Document, DocumentAction, JsonPatch, Match, MergePatch, Operation, Tag,
 };
 use cortado_driver::{KeyedWrite, WriteMode};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, Etag, IndexId, NodeId, PartitionId, RememberedKey, Scn,
-    TableId, Within,
+    DatabaseId, DocumentKey, EntryRange, Etag, Generation, IndexId, NodeId, PartitionId,
+    RememberedKey, Scn, TableId, Within,
 };
 use std::ops::Bound;
 use tokio::time::Instant;
@@ -32,6 +32,9 @@ pub(in crate::conformance) fn questions(deadline: Instant) -> Vec<Question> {
             Question::Report(None, deadline),
             Question::Report(Some(DatabaseId(u32::MAX)), deadline),
         ],
+        Question::ChangeReplicas(_) => changes(deadline),
+        Question::Holdings(..) => [None, Some(Vec::new()), Some(vec![PartitionId::CLUSTER, PARTITION])]
+            .map(|partitions| Question::Holdings(partitions, deadline)),
         Question::OpenSnapshot(..) => [Question::OpenSnapshot(PARTITION, deadline)],
         Question::SnapshotChunk(..) => [
             Question::SnapshotChunk(SnapshotId(0), 0, deadline),
@@ -62,11 +65,30 @@ pub(in crate::conformance) fn question_of(answer: &Answer, deadline: Instant) ->
         | (Answer::Verify(_), Question::Verify(..))
         | (Answer::Report(_), Question::Report(..))
         | (Answer::Standing(_), Question::Standing(..))
+        | (Answer::ChangeReplicas(_), Question::ChangeReplicas(_))
+        | (Answer::Holdings(_), Question::Holdings(..))
         | (Answer::OpenSnapshot(_), Question::OpenSnapshot(..))
         | (Answer::SnapshotChunk(_), Question::SnapshotChunk(..)) => true,
         (_, _) => false,
     };
     one_of_each(deadline).into_iter().find(fits).expect("there is one of each kind")
+}
+
+fn changes(deadline: Instant) -> [Question; 2] {
+    let change = |from: &[u32], to: &[u32], declared_at| {
+        let [from, to] = [from, to].map(|nodes| nodes.iter().copied().map(NodeId).collect());
+        let generation = Generation::MAX;
+        let partition = PARTITION;
+        Question::ChangeReplicas(ChangeReplicas {
+            partition,
+            generation,
+            from,
+            to,
+            declared_at,
+            deadline,
+        })
+    };
+    [change(&[1, 2], &[1, 2, u32::MAX], SCN_MAX), change(&[], &[], Scn::ZERO)]
 }
 
 fn writes(deadline: Instant) -> Vec<Write> {

@@ -123,6 +123,18 @@ fn a_large_cluster_grows_by_moving_little_more_than_the_new_share() {
     assert!(grown[0] <= 20.1 && grown[1] <= 16.8, "{grown:?}");
 }
 
+/// A small cluster is as even as a large one, from its first database to its growth.
+#[test]
+fn the_leaderships_of_a_dead_node_are_spread_over_all_survivors() {
+    for (partitions, count) in [(64, 5), (64, 4), (128, 7)] {
+        let nodes = plain_nodes(count);
+        let placements = plan_alone(&nodes, partitions, REPLICATION);
+        check_deaths(&placements, &nodes, "a new database");
+        let grown = replan_alone(&placements, &plain_nodes(count + 1), REPLICATION);
+        check_deaths(&grown, &plain_nodes(count + 1), "one node more");
+    }
+}
+
 #[test]
 fn a_large_cluster_grows_by_whole_racks_too() {
     let (small, large) = (zoned(20, 5, &[100]), zoned(30, 5, &[100]));

@@ -44,6 +44,7 @@ impl Plan {
             (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
         self.partitions = random.between(1, 3) as usize;
         self.moves_us = Some(random.one_of(&[300, 900]) * MILLI);
+        self.settings.copy_beyond_records = 60;
         let (copies_per_node, copies_per_cluster) = random.one_of(&[(1, 1), (1, 2), (3, 10)]);
         self.move_limits = MoveLimits { copies_per_node, copies_per_cluster, bytes_per_second: 0 };
         self.policy = Policy::Cluster;
