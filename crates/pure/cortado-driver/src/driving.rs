@@ -240,6 +240,7 @@ impl<C: Caller> Life<C> {
             FollowError::Trimmed { first } => Err(Halt::Trimmed { first }),
             FollowError::Replaced { found } => Err(Halt::replaced(found, self.core.fold().log)),
             FollowError::Truncated { end } => Err(Halt::truncated(end, at)),
+            FollowError::Missing => Err(Halt::missing()),
             FollowError::Broken { why } => Err(Halt::Broken { at, why }),
         }
     }

@@ -199,6 +199,8 @@ pub enum FollowError {
         /// Its identity.
         found: LogId,
     },
+    /// It is not there.
+    Missing,
     /// It cannot be followed past this place.
     Broken {
         /// Human-readable.

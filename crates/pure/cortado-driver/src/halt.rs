@@ -56,6 +56,11 @@ impl Halt {
         Halt::Unusable { why }
     }
 
+    /// The log was deleted, or is not there for now: what this replica has may be all that is left.
+    pub(crate) fn missing() -> Halt {
+        Halt::Unusable { why: "the log is not there".to_string() }
+    }
+
     /// Whether a leadership of this replica may still be given up in the log.
     pub(crate) fn can_step_down(&self) -> bool {
         match self {

@@ -91,6 +91,7 @@ fn a_log_that_ends_before_what_was_folded_is_read_before_anything_is_published()
     check_an_end_in_the_past(Some(truncated), ReplicaRole::Offline);
     let replaced = FollowError::Replaced { found: LogId(8) };
     check_an_end_in_the_past(Some(replaced), ReplicaRole::Offline);
+    check_an_end_in_the_past(Some(FollowError::Missing), ReplicaRole::Offline);
 }
 
 /// There is nothing to be read, and there will be nothing: who leads waits for it.

@@ -142,9 +142,10 @@ impl Reading {
             cortado_log::LogReadError::Trimmed { first } => FollowError::Trimmed { first },
             cortado_log::LogReadError::Diverged { end } => FollowError::Truncated { end },
             cortado_log::LogReadError::Replaced { found } => FollowError::Replaced { found },
-            cortado_log::LogReadError::Damaged { .. }
-            | cortado_log::LogReadError::Hole { .. }
-            | cortado_log::LogReadError::Missing => FollowError::Broken { why },
+            cortado_log::LogReadError::Missing => FollowError::Missing,
+            cortado_log::LogReadError::Damaged { .. } | cortado_log::LogReadError::Hole { .. } => {
+                FollowError::Broken { why }
+            }
             cortado_log::LogReadError::Unavailable(_) => {
                 warn!(parent: &self.span, error = why, "log not read; retrying");
                 FollowError::Unavailable

@@ -166,7 +166,8 @@ impl World {
             LogError::Trimmed { first } => FollowError::Trimmed { first },
             LogError::Diverged { end } => FollowError::Truncated { end },
             LogError::Replaced { found } => FollowError::Replaced { found },
-            LogError::Unavailable(_) | LogError::Missing => FollowError::Unavailable,
+            LogError::Unavailable(_) => FollowError::Unavailable,
+            LogError::Missing => FollowError::Missing,
             LogError::Damaged { .. } | LogError::Hole { .. } => {
                 FollowError::Broken { why: error.to_string() }
             }

@@ -104,6 +104,7 @@ impl World {
             Err(LogReadError::Trimmed { first }) => FollowError::Trimmed { first },
             Err(LogReadError::Diverged { end }) => FollowError::Truncated { end },
             Err(LogReadError::Replaced { found }) => FollowError::Replaced { found },
+            Err(LogReadError::Missing) => FollowError::Missing,
             Ok(_) | Err(_) => return,
         };
         if !self.is(Mutant::HidesLogFailures) {
