@@ -116,6 +116,7 @@ async fn play(site: &Site, stage: &Stage) -> Result<Exit, Failure> {
     stage.fact(&workload.progress())?;
     let start = async |node: &str| site.start_process(node);
     let revived = failover.revive(&client, stage, start).await?;
+    let handed_back = Instant::now();
     sleep(STEADY / 3).await;
 
     let death = BrokerDeath::watch(site, VICTIM, &workload, stage).await?;
@@ -131,7 +132,7 @@ async fn play(site: &Site, stage: &Stage) -> Result<Exit, Failure> {
     if let Some(ended) = site.start_what_ended()?.pop() {
         return Err(Failure::new(ended));
     }
-    failover.report_gaps(&history, revived, Some(death.killed()), stage)?;
+    failover.report_gaps(&history, revived, Some(handed_back), stage)?;
     death.report_gaps(&history, stage)?;
 
     stage.title("Audit: every acknowledged write is read back")?;
