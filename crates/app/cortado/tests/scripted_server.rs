@@ -100,6 +100,7 @@ fn nothing_that_a_server_says_steers_a_terminal() {
         &["node", "list"],
         &["node", "list", "--output", "json"],
         &["status"],
+        &["top", "--once"],
         &["status", "--output", "json"],
     ] {
         let shown = on_a_terminal(server.command(arguments));

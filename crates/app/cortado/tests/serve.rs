@@ -214,6 +214,24 @@ fn a_cluster_of_processes_loses_no_write_and_is_renewed_without_a_failed_request
     assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), done.len());
     let found = router.all_documents("shop/item").len();
     assert_eq!(found, 40 + done.len());
+    // Each document was written once: every door tells the whole history, however the log brings it.
+    for server in nodes.iter().map(|(_, node)| node).chain([&router]) {
+        let told: usize = (0..6).map(|partition| changes_of(server, partition)).sum();
+        assert_eq!(told, found, "{}", server.said());
+    }
+}
+
+/// How many documents the history of a partition has, as `server` tells it.
+fn changes_of(server: &Server, partition: u32) -> usize {
+    let mut answer = None;
+    wait_until("told", server, |http| {
+        let told = http.send("GET", &format!("/v1/shop:changes?partition={partition}"), &[], b"");
+        answer = told.ok().filter(|answer| answer.status == 200);
+        answer.is_some()
+    });
+    let body = String::from_utf8(answer.unwrap().body).unwrap();
+    let lines = body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| line["changes"].as_array().map_or(0, Vec::len)).sum()
 }
 
 #[test]

@@ -58,11 +58,6 @@ impl BrokerDeath {
         Ok(BrokerDeath { killed })
     }
 
-    /// When it was.
-    pub(super) fn killed(&self) -> Instant {
-        self.killed
-    }
-
     /// Says for how long writes waited.
     pub(super) fn report_gaps(&self, history: &History, stage: &Stage) -> io::Result<()> {
         tell_gaps("death of a broker", gaps(history, self.killed, None), stage)

@@ -20,6 +20,7 @@ use clap::{Args, ValueHint};
 use cortado_client::Client;
 use cortado_kafka_brokers::Pace;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -58,10 +59,19 @@ pub(crate) fn run(arguments: ProcessesArguments) -> Result<Exit, Failure> {
         let stage = Stage::new();
         let pace = if arguments.kafka_defaults { Pace::Defaults } else { Pace::Quick };
         stage.title("A cluster of eight processes on this machine")?;
-        // A start that is interrupted takes back what it has made.
-        let site = tokio::select! {
-            started = Site::start(arguments.dir, pace, &stage) => started?,
-            () = signals.next() => return Err(interrupted()),
+        let mut starting = pin!(Site::start(arguments.dir, pace, &stage));
+        let started = tokio::select! {
+            started = &mut starting => Some(started?),
+            () = signals.next() => None,
+        };
+        let Some(site) = started else {
+            signals.end_at_once();
+            stage.fact("interrupted; what was begun is taken back")?;
+            // What did not start has left nothing.
+            if let Ok(site) = starting.await {
+                site.end(false).await?;
+            }
+            return Err(interrupted());
         };
         let mut played = tokio::select! {
             played = play(&site, &stage) => played,
@@ -78,7 +88,7 @@ pub(crate) fn run(arguments: ProcessesArguments) -> Result<Exit, Failure> {
             played = played.map_err(|failure| failure.next(&kept));
             stage.fact(&kept)?;
         }
-        stage.fact("every process is ended")?;
+        stage.fact("ending every process")?;
         site.end(is_kept).await?;
         played
     })
@@ -116,6 +126,7 @@ async fn play(site: &Site, stage: &Stage) -> Result<Exit, Failure> {
     stage.fact(&workload.progress())?;
     let start = async |node: &str| site.start_process(node);
     let revived = failover.revive(&client, stage, start).await?;
+    let handed_back = Instant::now();
     sleep(STEADY / 3).await;
 
     let death = BrokerDeath::watch(site, VICTIM, &workload, stage).await?;
@@ -131,7 +142,7 @@ async fn play(site: &Site, stage: &Stage) -> Result<Exit, Failure> {
     if let Some(ended) = site.start_what_ended()?.pop() {
         return Err(Failure::new(ended));
     }
-    failover.report_gaps(&history, revived, Some(death.killed()), stage)?;
+    failover.report_gaps(&history, revived, Some(handed_back), stage)?;
     death.report_gaps(&history, stage)?;
 
     stage.title("Audit: every acknowledged write is read back")?;

@@ -11,6 +11,7 @@ use crate::log_page::page_from;
 use cortado_log::{Extent, Follower, Log, LogPage, LogReadError, page_of, ready_of};
 use cortado_model::{PartitionId, Scn};
 use cortado_replica::{Body, Committed, DecodeError, FoldState, Stop};
+use std::io;
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -20,6 +21,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 const READ_BYTES_MAX: usize = 256 << 10;
 /// A log that cannot be read now is read again after this.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long a log may take to bring what it is known to hold. Below the pace of heartbeats, which a
+/// reader that waits for it owes its client.
+const BROUGHT_WITHIN: Duration = Duration::from_secs(8);
 
 /// Follows the changes of one partition.
 pub struct ChangeReader {
@@ -27,6 +31,9 @@ pub struct ChangeReader {
     fold: FoldState,
     /// Exclusive.
     since: Scn,
+    /// Where the history ended when the reader was opened: before that it has not caught up,
+    /// however long the log takes.
+    end: Scn,
 }
 
 /// What a reader has found.
@@ -113,7 +120,7 @@ impl Gateway {
         if first > fold.position.offset {
             return Err(ChangesError::Trimmed { since });
         }
-        Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since })
+        Ok(ChangeReader { follower: log.follow(partition, fold.position), fold, since, end })
     }
 
     /// Waits until `database` is no longer declared, as far as this node knows.
@@ -123,25 +130,35 @@ impl Gateway {
 }
 
 impl ChangeReader {
-    /// The next transactions; waits for one until `wait_until`, which may be in the past.
+    /// The next transactions; waits for one until `wait_until`, which may be in the past. What was
+    /// committed before the reader was opened is waited for longer.
     ///
     /// Dropping the future loses nothing.
     ///
     /// # Errors
     /// See [`ChangesError`]; all but `Unserved` are final for this reader.
     pub async fn next(&mut self, wait_until: Instant) -> Result<Changes, ChangesError> {
+        let brought_by = Instant::now() + BROUGHT_WITHIN;
         loop {
-            let Ok(page) = self.page(wait_until).await else {
-                let begun = self.fold.claimant.map(|_| self.fold.last);
-                let applied = begun.unwrap_or(Scn::ZERO).max(self.since);
-                return Ok(Changes::CaughtUp { applied });
+            let is_behind = self.folded() < self.end;
+            let until = if is_behind { wait_until.max(brought_by) } else { wait_until };
+            let page = match self.page(until).await {
+                Ok(page) => page,
+                Err(_) if is_behind => {
+                    let late = io::ErrorKind::TimedOut.into();
+                    return Err(ChangesError::Unreadable(LogReadError::Unavailable(late)));
+                }
+                Err(_) => {
+                    let applied = self.folded().max(self.since);
+                    return Ok(Changes::CaughtUp { applied });
+                }
             };
             let page = match page {
                 Ok(page) => page,
                 Err(LogReadError::Trimmed { .. }) => {
                     return Err(ChangesError::Trimmed { since: self.since });
                 }
-                Err(LogReadError::Unavailable(_)) if Instant::now() < wait_until => {
+                Err(LogReadError::Unavailable(_)) if Instant::now() < until => {
                     sleep(RETRY).await;
                     continue;
                 }
@@ -166,6 +183,11 @@ impl ChangeReader {
         }
     }
 
+    /// The last SCN that counts among what was read.
+    fn folded(&self) -> Scn {
+        self.fold.claimant.map_or(Scn::ZERO, |_| self.fold.last)
+    }
+
     /// The next page, if it comes before `wait_until`. What is there already is told, however long
     /// it takes to read: an old record has to be fetched from a file.
     async fn page(
@@ -181,4 +203,54 @@ async fn extent(log: &dyn Log, partition: PartitionId) -> Result<Extent, Changes
     let extents = log.extents(&[partition]).await.map_err(ChangesError::Unreadable)?;
     // One was asked for.
     extents.into_iter().next().ok_or(ChangesError::Unreadable(LogReadError::Missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::genesis::cluster_genesis;
+    use cortado_model::{ClusterUuid, LogId, LogOffset, LogPosition};
+    use std::task::{Context, Poll};
+
+    /// A log that takes for ever to bring what it has.
+    struct Slow;
+
+    impl Follower for Slow {
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn poll_page(
+            &mut self,
+            _: &mut Context<'_>,
+            _: usize,
+        ) -> Poll<Result<LogPage, LogReadError>> {
+            Poll::Pending
+        }
+
+        fn seek(&mut self, _: LogPosition) {}
+
+        fn known_end(&mut self) -> LogOffset {
+            LogOffset(0)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_is_slow_to_bring_what_it_holds_does_not_pass_for_its_end() {
+        let reader = |end: &str| ChangeReader {
+            follower: Box::new(Slow),
+            fold: FoldState::before(cluster_genesis(ClusterUuid(1)), LogId::UNKNOWN),
+            since: Scn::ZERO,
+            end: end.parse().expect("an SCN"),
+        };
+        let now = Instant::now();
+        let ended = reader("0:0").next(now).await.expect("nothing was committed");
+        assert_eq!(ended, Changes::CaughtUp { applied: Scn::ZERO });
+        assert_eq!(Instant::now(), now, "at once");
+        let slow = reader("1:7").next(now).await;
+        let is_late = |error: &ChangesError| {
+            matches!(error, ChangesError::Unreadable(LogReadError::Unavailable(_)))
+        };
+        assert!(slow.as_ref().is_err_and(is_late), "{slow:?}");
+    }
 }
