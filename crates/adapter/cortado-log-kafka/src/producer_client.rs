@@ -4,7 +4,7 @@
 //! none, or when it must be. Start reading at [`ProducerClient::send`].
 
 use crate::client_config;
-use crate::client_voice::{tell_error, tell_log};
+use crate::client_voice::{LEADER_IN_DOUBT, tell_error, tell_log};
 use crate::delivery_verdict::{DeliveryReport, DeliveryVerdict, ends_the_client, judge};
 use crate::known_logs::KnownLog;
 use crate::outcome_queue::OutcomeQueue;
@@ -41,6 +41,8 @@ struct Load {
     bytes: AtomicU64,
     /// It can append no more.
     ended: AtomicBool,
+    /// How often a broker has refused something with a code that also follows an append.
+    doubts: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,12 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     pub(crate) log: Arc<KnownLog>,
     pub(crate) partition: u32,
+}
+
+/// A record that librdkafka has, and how many doubts there were before that.
+struct Sent {
+    ticket: Ticket,
+    doubts: u64,
 }
 
 /// What reports turn into.
@@ -84,6 +92,11 @@ impl ProducerClient {
         self.load.bytes.load(Ordering::Relaxed)
     }
 
+    /// How often a broker has refused something with a code that also follows an append.
+    pub(crate) fn doubts(&self) -> u64 {
+        self.load.doubts.load(Ordering::Relaxed)
+    }
+
     /// Takes upon itself to answer `records` more; not if it is closed, or has ended.
     pub(crate) fn reserve(&self, records: usize) -> bool {
         let mut awaited = self.load.awaited.lock();
@@ -109,8 +122,9 @@ impl ProducerClient {
         let partition = i32::try_from(ticket.partition).unwrap_or(i32::MAX);
         let bytes = record.len() as u64;
         self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let base: BaseRecord<'_, (), [u8], Box<Ticket>> =
-            BaseRecord::with_opaque_to(&log.topic, Box::new(ticket))
+        let sent = Sent { ticket, doubts: self.doubts() };
+        let base: BaseRecord<'_, (), [u8], Box<Sent>> =
+            BaseRecord::with_opaque_to(&log.topic, Box::new(sent))
                 .partition(partition)
                 .payload(record);
         let Some(producer) = &self.producer else { return Ok(()) };
@@ -120,8 +134,8 @@ impl ProducerClient {
             self.load.ended.store(true, Ordering::Relaxed);
         }
         let cause = Cause::refused(error);
-        let ticket = base.delivery_opaque;
-        self.load.answer(&ticket, AppendOutcome::NotAppended(cause.clone()));
+        let ticket = &base.delivery_opaque.ticket;
+        self.load.answer(ticket, AppendOutcome::NotAppended(cause.clone()));
         Err(cause)
     }
 
@@ -181,7 +195,12 @@ impl Load {
 }
 
 impl ClientContext for Deliveries {
+    /// librdkafka tells in the order in which it happened, on one queue: a doubt comes before the
+    /// report on any record that it concerns.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if facility == LEADER_IN_DOUBT {
+            self.load.doubts.fetch_add(1, Ordering::Relaxed);
+        }
         tell_log(level, facility, text);
     }
 
@@ -194,9 +213,9 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Ticket>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         let (message, error) = match result {
             Ok(message) => (message, None),
             Err((error, message)) => (message, Some(error)),
@@ -207,12 +226,13 @@ impl ProducerContext for Deliveries {
         if ends_the_client(code) {
             self.load.ended.store(true, Ordering::Relaxed);
         }
-        let status = delivery_status(message);
-        let report = DeliveryReport { code, status, offset: message.offset() };
-        let outcome = outcome_of(report, &ticket, || {
+        let is_doubted = self.load.doubts.load(Ordering::Relaxed) != sent.doubts;
+        let (status, offset) = (delivery_status(message), message.offset());
+        let report = DeliveryReport { code, status, offset, is_doubted };
+        let outcome = outcome_of(report, &sent.ticket, || {
             error.map_or_else(|| "it told no reason".to_owned(), ToString::to_string)
         });
-        self.load.answer(&ticket, outcome);
+        self.load.answer(&sent.ticket, outcome);
     }
 }
 

@@ -42,6 +42,16 @@ impl Mock {
         Box::new(PartitionProducer::new(known, pool, partition))
     }
 
+    /// How often a client of the pool has been refused with a code that also follows an append.
+    pub(super) fn doubts(&self) -> u64 {
+        self.pool.clients().iter().map(|client| client.doubts()).sum()
+    }
+
+    /// Closes the clients that are in use, whoever waits.
+    pub(super) fn close_clients(&self) {
+        self.pool.clients().iter().for_each(|client| client.close());
+    }
+
     /// Bytes that the clients of the pool hold.
     pub(super) fn held_bytes(&self) -> u64 {
         self.pool.bytes()
