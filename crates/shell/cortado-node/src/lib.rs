@@ -29,6 +29,8 @@ mod registration;
 mod replica_handle;
 mod replica_host;
 mod replica_task;
+mod log_drifts;
+mod log_watch;
 mod room_watch;
 mod service;
 mod settings;

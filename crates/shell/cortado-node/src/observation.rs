@@ -35,6 +35,7 @@ impl Source for Observation {
         log(nodes.log().usage(), samples);
         let help = "1 if the log takes nothing more until the process starts again, 0 if it works";
         samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
+        drifts(&running, samples);
         let usages = running.iter().map(|running| {
             let host = running.node.host();
             (host.name(), host.store.usage())
@@ -119,6 +120,23 @@ fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {
             let replicas = host.routes.replicas().into_iter();
             let held_back = replicas.filter(|replica| replica.is_held_back()).count();
             family.sample(&[("node", &host.name())], held_back);
+        }
+    });
+}
+
+fn drifts(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let help = "1 for each setting of a log that endangers writes: the database is read-only";
+    samples.gauges("cortado_log_drift", help, |family| {
+        for running in running {
+            let host = running.node.host();
+            let catalog = host.cluster.catalog.newest();
+            for (database, setting) in host.health.drifts.settings() {
+                let name = catalog.database_by_id(database).map(|found| found.name.clone());
+                let name = name.unwrap_or_else(|| "_cluster".to_owned());
+                let labels = [("node", host.name()), ("database", name), ("setting", setting)];
+                let labels = labels.each_ref().map(|(label, value)| (*label, value.as_str()));
+                family.sample(&labels, 1_u64);
+            }
         }
     });
 }

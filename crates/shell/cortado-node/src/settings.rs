@@ -7,6 +7,7 @@ use cortado_driver::TrimPolicy;
 use cortado_gateway::NodeDescription;
 use cortado_model::NodeId;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What was written, before any check.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct RawSettings {
     pub trim_after_bytes: u64,
     /// Entries that each partition of the journal keeps: 10 or more.
     pub journal_entries_max: u64,
+    /// How often the settings of logs are looked at: 1 ms or more.
+    pub log_look_ms: u64,
 }
 
 impl Default for RawSettings {
@@ -39,6 +42,7 @@ impl Default for RawSettings {
             trim_after_records: 1 << 20,
             trim_after_bytes: 1 << 30,
             journal_entries_max: 10_000,
+            log_look_ms: 60_000,
         }
     }
 }
@@ -72,6 +76,9 @@ impl RawSettings {
                 "a journal of fewer than 10 entries tells nothing",
             );
         }
+        if self.log_look_ms == 0 {
+            return refuse("log_look_ms", "to look at logs all the time leaves time for nothing");
+        }
         let detection = self.detection.validate();
         let detection = detection
             .map_err(|error| SettingsError { name: "detection", why: error.to_string() })?;
@@ -85,6 +92,7 @@ impl RawSettings {
                 after_bytes: self.trim_after_bytes,
             },
             journal_entries_max: self.journal_entries_max,
+            log_look: Duration::from_millis(self.log_look_ms),
         })
     }
 }
@@ -110,6 +118,8 @@ pub struct Settings {
     pub(crate) trim: TrimPolicy,
     /// Of each partition of the journal.
     pub(crate) journal_entries_max: u64,
+    /// Between two looks at the settings of logs.
+    pub(crate) log_look: Duration,
 }
 
 impl Settings {
