@@ -86,6 +86,7 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
     for (name, value) in &settings.client_options {
         config.set(name, value);
     }
+    settings.security.apply(&mut config);
     config
         .set("bootstrap.servers", &settings.bootstrap_servers)
         .set("allow.auto.create.topics", "false")

@@ -1,8 +1,8 @@
 //! What a delivery report says of a record: one table.
 //!
-//! Pure. A record is *not appended* only if librdkafka thinks that no broker has taken it, no broker
-//! can have done so in an earlier try, and the code is one of which that is certain; everything else
-//! is *perhaps*. Start reading at [`judge`].
+//! Pure. A record is *not appended* only if librdkafka thinks that no broker has taken it, no
+//! broker can have done so in an earlier try, and the code is one of which that is certain;
+//! everything else is *perhaps*. Start reading at [`judge`].
 //! Source: docs/operations/kafka.md, "What becomes of an append".
 
 use cortado_kafka_ffi::DeliveryStatus;
@@ -16,9 +16,9 @@ pub(crate) struct DeliveryReport {
     pub(crate) status: DeliveryStatus,
     /// Where it stands, or below 0.
     pub(crate) offset: i64,
-    /// Since it was handed over, a broker has refused something of this client with a code that also
-    /// follows an append. librdkafka takes such a try for one that has written nothing, tries again,
-    /// and reports what came of that.
+    /// Since it was handed over, a broker has refused something of this client with a code that
+    /// also follows an append. librdkafka takes such a try for one that has written nothing, tries
+    /// again, and reports what came of that.
     pub(crate) is_doubted: bool,
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn judge(report: DeliveryReport, above: u64) -> DeliveryVerdict {
 ///
 /// Not among them: -1 (unknown) and 13 (network exception), with which a broker may fail after it
 /// has appended; 3, 6, 56 and 100, with which it answers who waits for the followers of what it
-/// *has* appended, when its leadership, its disk or the topic ends meanwhile; and every code that is
-/// not known.
+/// *has* appended, when its leadership, its disk or the topic ends meanwhile; and every code that
+/// is not known.
 fn is_certain(code: i32) -> bool {
     matches!(
         code,
@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn what_a_broker_may_say_after_it_has_appended_is_open() {
         // Unknown, time-out of the request, network exception, not enough replicas after append;
-        // a topic, a leadership, a disk and a topic's id that ended while followers were waited for.
+        // a topic, a leadership, a disk and a topic's id that ended while followers were waited
+        // for.
         for code in [-1, 7, 13, 20, 3, 6, 56, 100] {
             check(code, NotPersisted, -1001, 0, Perhaps);
         }
