@@ -21,6 +21,8 @@ const WITHIN: Duration = Duration::from_secs(3);
 const VERSIONS: (i16, i16) = (18, 0);
 /// Fetch, of which Kafka 4.0 has let the versions below this go.
 const FETCH: (i16, i16) = (1, 4);
+/// A partition that no topic has.
+const NOWHERE: i32 = i32::MAX;
 /// The code of what an ACL forbids.
 const TOPIC_FORBIDDEN: i16 = 29;
 
@@ -166,18 +168,18 @@ impl Right {
                 (19, 2)
             }
             Right::Write => {
-                // No transaction; all acknowledge; and no records.
-                body.i16(-1).i16(-1).i32(10_000).i32(1).text(topic)?.i32(1).i32(0).i32(-1);
+                // No transaction; all acknowledge; and no bytes of records.
+                body.i16(-1).i16(-1).i32(10_000).i32(1).text(topic)?.i32(1).i32(NOWHERE).i32(0);
                 (0, 3)
             }
             Right::Read => {
                 body.i32(-1).i32(0).i32(0).i32(1).u8(0).i32(1).text(topic)?.i32(1);
-                body.i32(0).i64(0).i32(1);
+                body.i32(NOWHERE).i64(0).i32(1);
                 FETCH
             }
             Right::Delete => {
                 // Everything before the first record.
-                body.i32(1).text(topic)?.i32(1).i32(0).i64(0).i32(10_000);
+                body.i32(1).text(topic)?.i32(1).i32(NOWHERE).i64(0).i32(10_000);
                 (21, 1)
             }
         };

@@ -40,24 +40,34 @@ pub(crate) struct Watched {
 
 /// Looks again and again.
 pub(crate) async fn watch(watched: Watched) {
+    // A broker that has died keeps who asks it waiting.
+    tokio::select! {
+        () = watch_logs(&watched) => {}
+        () = watch_sessions(&watched) => {}
+    }
+}
+
+async fn watch_sessions(watched: &Watched) {
+    loop {
+        look_at_sessions(watched).await;
+        sleep(SESSION_EVERY).await;
+    }
+}
+
+async fn watch_logs(watched: &Watched) {
     let mut identities = IdentityWatch::default();
     let mut consumers = ConsumerWatch::default();
     let (mut looked, mut waited) = (Instant::now(), Vec::new());
-    let mut session_due = Instant::now();
     loop {
-        if Instant::now() >= session_due {
-            session_due = Instant::now() + SESSION_EVERY;
-            look_at_sessions(&watched).await;
-        }
         sleep(watched.interval).await;
         let Some(feeds) = watched.feeds.upgrade() else { return };
         feeds.relieve();
         watched.witness.show_all(&mut waited);
-        identities.look(&watched).await;
+        identities.look(watched).await;
         feeds.tell_ends();
         if looked.elapsed() >= CONSUMERS_EVERY {
             looked = Instant::now();
-            consumers.look(&watched, &feeds).await;
+            consumers.look(watched, &feeds).await;
         }
     }
 }
