@@ -12,6 +12,7 @@ use crate::jars::{self, Jars};
 use crate::java::Java;
 use crate::launch::{Launcher, wait_until_ready};
 use crate::ports;
+use crate::secured::{Secured, authority_of};
 use crate::state::{BrokerState, ClientListener, ClusterState, Pace};
 use parking_lot::Mutex;
 use rustix::process::Signal;
@@ -30,6 +31,8 @@ pub struct BrokerSettings {
     pub pace: Pace,
     /// How many clients get listeners of their own, behind a relay that they bring; 0 to 9.
     pub clients: u32,
+    /// Who may come over TLS, with SASL; nobody without it.
+    pub secured: Option<Secured>,
     /// How long it lives.
     pub lifetime: Lifetime,
 }
@@ -182,6 +185,18 @@ impl KafkaBrokers {
         inner.state.brokers.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
+    /// The same over TLS, with SASL; empty where no broker listens for that.
+    pub fn bootstrap_secured(&self) -> String {
+        self.join(|broker| {
+            broker.secured_port.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default()
+        })
+    }
+
+    /// The authority that has signed the certificates of brokers that listen for TLS.
+    pub fn authority(&self) -> PathBuf {
+        authority_of(&self.folder)
+    }
+
     /// The folder in which a broker keeps everything; not to be touched while it runs.
     pub fn data_folder(&self, id: u32) -> PathBuf {
         data_of(&self.folder, id)
@@ -324,20 +339,23 @@ impl Drop for KafkaBrokers {
 
 fn plan(settings: &BrokerSettings) -> Result<ClusterState, BrokersError> {
     let (brokers, clients) = (settings.brokers as usize, settings.clients as usize);
-    let mut ports = ports::free(brokers * (2 + 2 * clients))?.into_iter();
+    let secured = usize::from(settings.secured.is_some());
+    let mut ports = ports::free(brokers * (2 + 2 * clients + secured))?.into_iter();
     let mut port = || ports.next().unwrap_or_default();
     let brokers = (1..=settings.brokers).map(|id| BrokerState {
         id,
         directory_id: fresh_id(),
         port: port(),
         controller_port: port(),
+        secured_port: settings.secured.as_ref().map(|_| port()),
         clients: (0..clients)
             .map(|_| ClientListener { listen: port(), advertised: port() })
             .collect(),
         process: None,
     });
     let brokers = brokers.collect();
-    Ok(ClusterState { cluster_id: fresh_id(), pace: settings.pace, brokers })
+    let (pace, secured) = (settings.pace, settings.secured.clone());
+    Ok(ClusterState { cluster_id: fresh_id(), pace, secured, brokers })
 }
 
 fn status_of(broker: &BrokerState) -> BrokerStatus {
@@ -373,6 +391,7 @@ fn make_archive(java: &Java, jars: &Jars, file: &Path) -> Result<(), BrokersErro
         brokers: 1,
         pace: Pace::Steady,
         clients: 0,
+        secured: None,
         lifetime: Lifetime::OfThisProcess,
     };
     let archive = archive::make_flags(&scratch);

@@ -3,6 +3,7 @@
 use crate::brokers::{BrokerSettings, KafkaBrokers, Lifetime};
 use crate::cache;
 use crate::error::BrokersError;
+use crate::secured::Secured;
 use crate::state::Pace;
 use std::env;
 use std::fs;
@@ -17,6 +18,23 @@ use std::path::Path;
 /// # Panics
 /// They do not start; or there is no Java or no Maven, and `CI=true` says that all tests must run.
 pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaBrokers> {
+    start_for_test(brokers, clients, pace, None)
+}
+
+/// The same, with listeners for one user over TLS; nobody ends them.
+///
+/// # Panics
+/// As [`brokers_for_test`].
+pub fn secured_brokers_for_test(brokers: u32, secured: Secured) -> Option<KafkaBrokers> {
+    start_for_test(brokers, 0, Pace::Steady, Some(secured))
+}
+
+fn start_for_test(
+    brokers: u32,
+    clients: u32,
+    pace: Pace,
+    secured: Option<Secured>,
+) -> Option<KafkaBrokers> {
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let folder = cache::folder().map(|cache| {
         let (tests, number) = (cache.join("tests"), fastrand::u32(..));
@@ -24,7 +42,8 @@ pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaB
         tests.join(format!("{NAME}{}-{number:08x}", std::process::id()))
     });
     let lifetime = Lifetime::OfThisProcess;
-    let settings = folder.map(|folder| BrokerSettings { folder, brokers, pace, clients, lifetime });
+    let settings =
+        folder.map(|folder| BrokerSettings { folder, brokers, pace, clients, secured, lifetime });
     match settings.and_then(|settings| KafkaBrokers::start(&settings)) {
         Ok(brokers) => Some(brokers),
         Err(error @ (BrokersError::NotInstalled { .. } | BrokersError::NotFetched { .. }))

@@ -5,6 +5,7 @@
 use crate::error::{BrokersError, at};
 use crate::launch::Launcher;
 use crate::properties::server_properties;
+use crate::secured::{Secured, write_certificates};
 use crate::state::{BrokerState, ClusterState};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ pub(crate) fn format_folders(
         let text = server_properties(cluster, broker, &data_of(folder, broker.id));
         fs::write(&properties, text).map_err(at("write", &properties))?;
     }
+    if cluster.secured.is_some() {
+        let folders = cluster.brokers.iter().map(|broker| folder_of(folder, broker.id));
+        write_certificates(folder, &folders.collect::<Vec<_>>())?;
+    }
     let Some((first, others)) = cluster.brokers.split_first() else { return Ok(()) };
     format_first(launcher, cluster, &folder_of(folder, first.id))?;
     let formatted = data_of(folder, first.id);
@@ -64,6 +69,7 @@ fn format_first(
     // With `=`, since an id may begin with a hyphen.
     tool.arg("format").arg(format!("--cluster-id={}", cluster.cluster_id));
     tool.arg("-c").arg(own.join("server.properties"));
+    tool.args(cluster.secured.iter().flat_map(Secured::format_arguments));
     let output = tool.output().map_err(|error| not_formatted(error.to_string()))?;
     if output.status.success() {
         return Ok(());
@@ -114,6 +120,7 @@ mod tests {
             directory_id: "D".to_owned(),
             port: 1,
             controller_port: 2,
+            secured_port: None,
             clients: Vec::new(),
             process: None,
         };

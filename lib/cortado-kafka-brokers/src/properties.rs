@@ -2,6 +2,7 @@
 //!
 //! Pure text. Start reading at [`server_properties`].
 
+use crate::secured::{LISTENER, certificate_of};
 use crate::state::{BrokerState, ClusterState, Pace};
 use std::fmt::Write;
 use std::path::Path;
@@ -68,7 +69,10 @@ pub(crate) fn server_properties(
     let listened = joined(&|Listener { name, listen, .. }| format!("{name}://127.0.0.1:{listen}"));
     let advertised =
         joined(&|Listener { name, advertised, .. }| format!("{name}://127.0.0.1:{advertised}"));
-    let protocols = joined(&|Listener { name, .. }| format!("{name}:PLAINTEXT"));
+    let protocols = joined(&|Listener { name, .. }| {
+        let protocol = if name == LISTENER { "SASL_SSL" } else { "PLAINTEXT" };
+        format!("{name}:{protocol}")
+    });
     let voters: Vec<_> = cluster
         .brokers
         .iter()
@@ -104,6 +108,9 @@ auto.create.topics.enable=false
         Pace::Steady => STEADY,
     };
     let _ = write!(text, "{SMALL}{PATIENT}{pace}");
+    if let (Some(secured), Some(folder)) = (&cluster.secured, data.parent()) {
+        text.push_str(&secured.properties(&certificate_of(folder)));
+    }
     text
 }
 
@@ -121,12 +128,18 @@ fn listeners(broker: &BrokerState) -> Vec<Listener> {
         listen: client.listen,
         advertised: client.advertised,
     });
-    std::iter::once(shared).chain(clients).collect()
+    let secured = broker.secured_port.map(|port| Listener {
+        name: LISTENER.to_owned(),
+        listen: port,
+        advertised: port,
+    });
+    std::iter::once(shared).chain(clients).chain(secured).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secured::Secured;
     use crate::state::ClientListener;
 
     fn cluster(brokers: u32, pace: Pace) -> ClusterState {
@@ -135,11 +148,12 @@ mod tests {
             directory_id: String::new(),
             port: 20_000 + id as u16,
             controller_port: 21_000 + id as u16,
+            secured_port: None,
             clients: vec![ClientListener { listen: 22_000, advertised: 23_000 }],
             process: None,
         };
         let brokers = (1..=brokers).map(broker).collect();
-        ClusterState { cluster_id: String::new(), pace, brokers }
+        ClusterState { cluster_id: String::new(), pace, secured: None, brokers }
     }
 
     #[track_caller]
@@ -169,6 +183,27 @@ mod tests {
     fn one_broker_with_the_defaults_needs_itself() {
         let lines = ["default.replication.factor=1", "min.insync.replicas=1", "log.dirs=/d"];
         check(&cluster(1, Pace::Defaults), &lines, "broker.session.timeout.ms");
+    }
+
+    #[test]
+    fn a_user_comes_over_tls_beside_the_others() {
+        let mut secured = cluster(1, Pace::Steady);
+        let (user, password) = ("u".to_owned(), "p".to_owned());
+        secured.secured = Some(Secured { user, password, with_acls: true });
+        secured.brokers[0].secured_port = Some(24_000);
+        secured.brokers[0].clients.clear();
+        check(
+            &secured,
+            &[
+                "listeners=PLAINTEXT://127.0.0.1:20001,SECURED://127.0.0.1:24000,\
+                 CONTROLLER://127.0.0.1:21001",
+                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURED:SASL_SSL,\
+                 CONTROLLER:PLAINTEXT",
+                "listener.name.secured.ssl.keystore.location=/certificate.pem",
+                "super.users=User:ANONYMOUS",
+            ],
+            "CLIENT1",
+        );
     }
 
     #[test]

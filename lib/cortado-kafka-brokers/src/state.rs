@@ -2,6 +2,7 @@
 
 use crate::broker_process::BrokerProcess;
 use crate::error::{BrokersError, at};
+use crate::secured::Secured;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct ClusterState {
     pub(crate) cluster_id: String,
     pub(crate) pace: Pace,
+    #[serde(default)]
+    pub(crate) secured: Option<Secured>,
     pub(crate) brokers: Vec<BrokerState>,
 }
 
@@ -37,6 +40,9 @@ pub struct BrokerState {
     pub port: u16,
     /// Where controllers reach one another.
     pub controller_port: u16,
+    /// Where clients reach it over TLS, with SASL.
+    #[serde(default)]
+    pub secured_port: Option<u16>,
     /// One for each client that has listeners of its own.
     pub clients: Vec<ClientListener>,
     /// The process that was started last, running or not.

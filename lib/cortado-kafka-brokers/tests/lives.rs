@@ -17,6 +17,7 @@ fn settings(folder: &Path) -> BrokerSettings {
         brokers: 1,
         pace: Pace::Steady,
         clients: 0,
+        secured: None,
         lifetime,
     }
 }

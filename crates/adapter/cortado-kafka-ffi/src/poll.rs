@@ -2,7 +2,8 @@
 //!
 //! Start reading at [`PartitionPoll::next`].
 
-use crate::admin_call::{items_of, text_of};
+use crate::admin_call::{AdminCallError, items_of, text_of};
+use crate::topics::terminated;
 use rdkafka::bindings as sys;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -55,6 +56,20 @@ pub enum Polled<'a> {
 #[error("the consumer has no queue to poll: it needs a group.id")]
 pub struct PollUnavailable;
 
+/// Where a consumer begins to read a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPlace {
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: i32,
+    /// The first offset that is wanted.
+    pub offset: i64,
+    /// The epoch of the broker leader under which stands what comes before, if it is known: when
+    /// the leader changes, the consumer asks the next one whether it has that.
+    pub epoch: Option<u32>,
+}
+
 /// Polls a consumer in the place of the consumer's own `poll`.
 pub struct PartitionPoll<C: ConsumerContext + 'static> {
     /// The queue's owner, which outlives it.
@@ -82,6 +97,39 @@ impl<C: ConsumerContext + 'static> PartitionPoll<C> {
     /// The consumer, to assign what is polled.
     pub fn consumer(&self) -> &BaseConsumer<C> {
         &self.consumer
+    }
+
+    /// Reads these partitions, too, which it must not read yet.
+    ///
+    /// # Errors
+    /// The consumer can go on no more, or reads one of them already.
+    pub fn assign(&self, places: &[FetchPlace]) -> Result<(), AdminCallError> {
+        let names = places.iter().map(|place| terminated(&place.topic));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let length = i32::try_from(places.len()).unwrap_or(i32::MAX);
+        // SAFETY: the client is alive. The list copies the names and is copied by the call; it and
+        // the error are ours, and freed once, here.
+        let failure = unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(length);
+            for (name, place) in names.iter().zip(places) {
+                let added =
+                    sys::rd_kafka_topic_partition_list_add(list, name.as_ptr(), place.partition);
+                (*added).offset = place.offset;
+                let epoch = place.epoch.and_then(|epoch| i32::try_from(epoch).ok());
+                sys::rd_kafka_topic_partition_set_leader_epoch(added, epoch.unwrap_or(-1));
+            }
+            let client = self.consumer.client().native_ptr();
+            let error = sys::rd_kafka_incremental_assign(client, list);
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            let failure = (!error.is_null()).then(|| AdminCallError::Failed {
+                code: sys::rd_kafka_error_code(error) as i32,
+                text: text_of(sys::rd_kafka_error_string(error)),
+            });
+            // Nothing is freed for the null pointer.
+            sys::rd_kafka_error_destroy(error);
+            failure
+        };
+        failure.map_or(Ok(()), Err)
     }
 
     /// Waits for one thing that the consumer has to tell, and shows it to `see`; answers whether

@@ -205,7 +205,9 @@ impl ProducerContext for BeatDeliveries {
         let code = error.and_then(KafkaError::rdkafka_error_code);
         let code = code.map_or(i32::from(error.is_some()), |code| code as i32);
         let offset = message.offset();
-        let report = DeliveryReport { code, status: delivery_status(message), offset };
+        // It is tried once: there is no earlier try to doubt.
+        let is_doubted = false;
+        let report = DeliveryReport { code, status: delivery_status(message), offset, is_doubted };
         let answer = match judge(report, 0) {
             DeliveryVerdict::At(offset) => {
                 self.inboxes.sent(ticket.stream, offset);

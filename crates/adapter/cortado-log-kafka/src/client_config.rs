@@ -26,7 +26,11 @@ pub(crate) fn producer(settings: &KafkaSettings) -> ClientConfig {
         .set("message.timeout.ms", "0")
         .set("message.max.bytes", BATCH_BYTES_MAX.to_string())
         .set("queue.buffering.max.messages", QUEUED_RECORDS_MAX)
-        .set("queue.buffering.max.kbytes", (QUEUED_BYTES_MAX / 1_024).to_string());
+        .set("queue.buffering.max.kbytes", (QUEUED_BYTES_MAX / 1_024).to_string())
+        .set_log_level(RDKafkaLogLevel::Debug);
+    // A few lines when leaders change: see `LEADER_IN_DOUBT`.
+    let debug = config.get("debug").map_or("topic".to_owned(), |more| format!("topic,{more}"));
+    config.set("debug", debug);
     config
 }
 
@@ -82,6 +86,7 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
     for (name, value) in &settings.client_options {
         config.set(name, value);
     }
+    settings.security.apply(&mut config);
     config
         .set("bootstrap.servers", &settings.bootstrap_servers)
         .set("allow.auto.create.topics", "false")

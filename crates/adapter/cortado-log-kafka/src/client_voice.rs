@@ -22,6 +22,11 @@ impl ClientContext for ClientVoice {
 
 impl ConsumerContext for ClientVoice {}
 
+/// How librdkafka calls the line, of its debug context `topic`, that tells of every try to append
+/// which a broker has refused for reasons of its leadership, disk or topic. That is told nowhere
+/// else; the version of librdkafka is fixed, and a test sees that the line comes.
+pub(crate) const LEADER_IN_DOUBT: &str = "BROKERUA";
+
 /// A log line of librdkafka: lost connections among them, of which there are many when a broker is
 /// down.
 pub(crate) fn tell_log(level: RDKafkaLogLevel, facility: &str, text: &str) {

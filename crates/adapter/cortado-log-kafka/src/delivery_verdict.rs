@@ -1,7 +1,9 @@
 //! What a delivery report says of a record: one table.
 //!
-//! Pure. A record is *not appended* only if librdkafka knows that no broker has taken it, and the
-//! code is one of which that is certain; everything else is *perhaps*. Start reading at [`judge`].
+//! Pure. A record is *not appended* only if librdkafka thinks that no broker has taken it, no
+//! broker can have done so in an earlier try, and the code is one of which that is certain;
+//! everything else is *perhaps*. Start reading at [`judge`].
+//! Source: docs/operations/kafka.md, "What becomes of an append".
 
 use cortado_kafka_ffi::DeliveryStatus;
 
@@ -14,6 +16,10 @@ pub(crate) struct DeliveryReport {
     pub(crate) status: DeliveryStatus,
     /// Where it stands, or below 0.
     pub(crate) offset: i64,
+    /// Since it was handed over, a broker has refused something of this client with a code that
+    /// also follows an append. librdkafka takes such a try for one that has written nothing, tries
+    /// again, and reports what came of that.
+    pub(crate) is_doubted: bool,
 }
 
 /// What follows for the record.
@@ -40,7 +46,9 @@ pub(crate) fn judge(report: DeliveryReport, above: u64) -> DeliveryVerdict {
             // -1: a duplicate; -1001: deduced from a later acknowledgement.
             Ok(_) | Err(_) => DeliveryVerdict::Somewhere,
         },
-        (code, DeliveryStatus::NotPersisted) if is_certain(code) => DeliveryVerdict::NotAppended,
+        (code, DeliveryStatus::NotPersisted) if !report.is_doubted && is_certain(code) => {
+            DeliveryVerdict::NotAppended
+        }
         (_, DeliveryStatus::NotPersisted | DeliveryStatus::PossiblyPersisted) => {
             DeliveryVerdict::Perhaps
         }
@@ -52,7 +60,9 @@ pub(crate) fn judge(report: DeliveryReport, above: u64) -> DeliveryVerdict {
 /// Whether a code says for certain that the record is not in the log, where librdkafka thinks so.
 ///
 /// Not among them: -1 (unknown) and 13 (network exception), with which a broker may fail after it
-/// has appended; and every code that is not known.
+/// has appended; 3, 6, 56 and 100, with which it answers who waits for the followers of what it
+/// *has* appended, when its leadership, its disk or the topic ends meanwhile; and every code that
+/// is not known.
 fn is_certain(code: i32) -> bool {
     matches!(
         code,
@@ -80,7 +90,6 @@ fn is_certain(code: i32) -> bool {
             | UNSTABLE_OFFSET_COMMIT
             | THROTTLING_QUOTA_EXCEEDED
             | PRODUCER_FENCED
-            | UNKNOWN_TOPIC_ID
     )
 }
 
@@ -119,7 +128,6 @@ const INVALID_RECORD: i32 = 87;
 const UNSTABLE_OFFSET_COMMIT: i32 = 88;
 const THROTTLING_QUOTA_EXCEEDED: i32 = 89;
 const PRODUCER_FENCED: i32 = 90;
-const UNKNOWN_TOPIC_ID: i32 = 100;
 const GAPLESS_GUARANTEE: i32 = -148;
 const INCONSISTENT: i32 = -149;
 const FATAL: i32 = -150;
@@ -136,8 +144,12 @@ mod tests {
 
     #[track_caller]
     fn check(code: i32, status: DeliveryStatus, offset: i64, above: u64, want: DeliveryVerdict) {
-        let report = DeliveryReport { code, status, offset };
+        let report = DeliveryReport { code, status, offset, is_doubted: false };
         assert_eq!(judge(report, above), want, "{report:?} above {above}");
+        // What an earlier try may have done makes a failure open, and no success.
+        let want = if want == NotAppended { Perhaps } else { want };
+        let doubted = DeliveryReport { is_doubted: true, ..report };
+        assert_eq!(judge(doubted, above), want, "{doubted:?} above {above}");
     }
 
     #[test]
@@ -156,7 +168,7 @@ mod tests {
     fn a_failure_is_definite_only_where_the_table_says_so() {
         let certain = [
             -192, -190, -188, -152, -149, 10, 17, 18, 21, 29, 31, 32, 35, 43, 44, 47, 49, 74, 75,
-            76, 87, 88, 89, 90, 100,
+            76, 87, 88, 89, 90,
         ];
         for code in (-300..0).chain(1..200) {
             let not_persisted = if certain.contains(&code) { NotAppended } else { Perhaps };
@@ -171,8 +183,10 @@ mod tests {
 
     #[test]
     fn what_a_broker_may_say_after_it_has_appended_is_open() {
-        // Unknown, time-out of the request, network exception, not enough replicas after append.
-        for code in [-1, 7, 13, 20] {
+        // Unknown, time-out of the request, network exception, not enough replicas after append;
+        // a topic, a leadership, a disk and a topic's id that ended while followers were waited
+        // for.
+        for code in [-1, 7, 13, 20, 3, 6, 56, 100] {
             check(code, NotPersisted, -1001, 0, Perhaps);
         }
     }

@@ -16,9 +16,13 @@ pub(crate) struct Feed {
     first: u64,
     /// Behind all that is known.
     next: u64,
+    /// Under which broker leader stands what comes last before `next`, if that is known.
+    next_epoch: Option<u32>,
     /// What stands between `next` and here, if anything, never held a record: readers are told with
     /// what comes next, so that they need not wake up for nothing.
     vouched: u64,
+    /// As `next_epoch`, of `vouched`.
+    vouched_epoch: Option<u32>,
     entries: VecDeque<FedEntry>,
     bytes: usize,
     /// The end of the partition, as far as it is known.
@@ -56,12 +60,14 @@ pub(crate) enum Pushed {
 }
 
 impl Feed {
-    /// Begins at an offset.
-    pub(crate) fn new(from: u64) -> Feed {
+    /// Begins at an offset, behind what stands under a broker leader of this epoch.
+    pub(crate) fn new(from: u64, epoch: Option<u32>) -> Feed {
         Feed {
             first: from,
             next: from,
+            next_epoch: epoch,
             vouched: from,
+            vouched_epoch: epoch,
             entries: VecDeque::new(),
             bytes: 0,
             end: 0,
@@ -77,6 +83,11 @@ impl Feed {
     /// What is wanted next from the consumer.
     pub(crate) fn wanted(&self) -> u64 {
         self.next.max(self.vouched)
+    }
+
+    /// Under which broker leader stands what comes last before that, if it is known.
+    pub(crate) fn wanted_epoch(&self) -> Option<u32> {
+        if self.vouched > self.next { self.vouched_epoch } else { self.next_epoch }
     }
 
     /// The oldest offset that is known here.
@@ -101,6 +112,7 @@ impl Feed {
 
     /// Nothing comes for the moment: a gap that is proven can be read.
     pub(crate) fn reached_end(&mut self) {
+        self.next_epoch = self.wanted_epoch();
         self.next = self.wanted();
     }
 
@@ -137,7 +149,7 @@ impl Feed {
         if offset > self.wanted() {
             return Pushed::Gap { from: self.wanted(), to: offset };
         }
-        self.next = offset + 1;
+        (self.next, self.next_epoch) = (offset + 1, Some(epoch));
         // Who is already beyond it has no use for it.
         if self.readers.values().any(|position| *position <= offset) {
             self.bytes += record.len();
@@ -155,8 +167,12 @@ impl Feed {
     }
 
     /// Offsets below `to` that have not come never held a record.
-    pub(crate) fn vouch(&mut self, to: u64) {
-        self.vouched = self.vouched.max(to);
+    ///
+    /// * `epoch`: of the broker leader under which the last of them stands, if that is known.
+    pub(crate) fn vouch(&mut self, to: u64, epoch: Option<u32>) {
+        if to > self.wanted() {
+            (self.vouched, self.vouched_epoch) = (to, epoch);
+        }
     }
 
     /// What a reader gets that stands at `from`, up to about `bytes_max` bytes; `None` if there is
@@ -174,16 +190,23 @@ impl Feed {
         }
         let begin = self.entries.partition_point(|fed| fed.entry.offset < from.offset);
         let mut page = LogPage { entries: Vec::new(), next: from, end: LogOffset(self.end()) };
-        page.next.offset = LogOffset(self.next);
-        let mut bytes = 0;
+        let (mut bytes, mut is_cut) = (0, false);
         for fed in self.entries.range(begin..) {
             bytes += fed.entry.record.len();
-            if bytes > bytes_max && !page.entries.is_empty() {
-                page.next.offset = fed.entry.offset;
+            // A page is of one leader.
+            let is_other = fed.epoch != page.next.epoch || bytes > bytes_max;
+            is_cut = is_other && !page.entries.is_empty();
+            if is_cut {
                 break;
             }
-            page.next.epoch = fed.epoch;
+            let offset = LogOffset(fed.entry.offset.0 + 1);
+            page.next = LogPosition { offset, epoch: fed.epoch };
             page.entries.push(fed.entry.clone());
+        }
+        // A gap behind the entries goes along with them if it is of the same leader.
+        let epoch = self.next_epoch.unwrap_or(page.next.epoch);
+        if !is_cut && (page.entries.is_empty() || epoch == page.next.epoch) {
+            page.next = LogPosition { offset: LogOffset(self.next), epoch };
         }
         self.readers.insert(reader, page.next.offset.0);
         self.forget_taken();
@@ -249,7 +272,7 @@ mod tests {
     }
 
     fn feed_with(readers: &[(ReaderId, u64)]) -> Feed {
-        let mut feed = Feed::new(5);
+        let mut feed = Feed::new(5, None);
         for (reader, position) in readers {
             assert!(feed.join(*reader, *position));
         }
@@ -296,13 +319,13 @@ mod tests {
         let mut feed = feed_with(&[(A, 5)]);
         assert_eq!(push(&mut feed, 8), Pushed::Gap { from: 5, to: 8 });
         assert_eq!(take(&mut feed, A, 5, 100), (vec![], 5));
-        feed.vouch(8);
+        feed.vouch(8, None);
         assert_eq!((take(&mut feed, A, 5, 100), feed.wanted()), ((vec![], 5), 8));
         assert_eq!(push(&mut feed, 9), Pushed::Gap { from: 8, to: 9 });
         assert_eq!(push(&mut feed, 8), Pushed::Taken);
         assert_eq!(take(&mut feed, A, 5, 100), (vec![8], 9));
         // At the end there is nothing to tell it with.
-        feed.vouch(12);
+        feed.vouch(12, None);
         feed.reached_end();
         assert_eq!(take(&mut feed, A, 9, 100), (vec![], 12));
     }
@@ -310,7 +333,7 @@ mod tests {
     #[test]
     fn a_record_inside_of_what_was_vouched_for_is_a_record() {
         let mut feed = feed_with(&[(A, 5)]);
-        feed.vouch(8);
+        feed.vouch(8, None);
         assert_eq!(push(&mut feed, 6), Pushed::Taken);
         assert_eq!((take(&mut feed, A, 5, 100), feed.wanted()), ((vec![6], 7), 8));
     }
@@ -332,15 +355,37 @@ mod tests {
     fn a_position_tells_when_its_last_record_was_appended() {
         let mut feed = feed_with(&[(A, 5)]);
         push(&mut feed, 5);
-        feed.vouch(9);
+        feed.vouch(9, None);
         feed.reached_end();
         let page = feed.take(A, at(5), 100).unwrap();
         assert_eq!((page.next, page.end), (LogPosition { epoch: 3, ..at(9) }, LogOffset(9)));
-        feed.vouch(12);
+        feed.vouch(12, Some(4));
+        assert_eq!((feed.wanted(), feed.wanted_epoch()), (12, Some(4)));
         feed.reached_end();
-        // Where no record was taken it stays.
-        let page = feed.take(A, LogPosition { epoch: 7, ..at(9) }, 100).unwrap();
-        assert_eq!(page.next, LogPosition { epoch: 7, ..at(12) });
+        // What stands in a gap is of a leader, too.
+        let page = feed.take(A, page.next, 100).unwrap();
+        assert_eq!(page.next, LogPosition { epoch: 4, ..at(12) });
+    }
+
+    #[test]
+    fn a_page_ends_where_the_log_changes_its_leader() {
+        let mut feed = feed_with(&[(A, 5)]);
+        let mut push = |offset, epoch| feed.push(offset, epoch, Bytes::from_static(b"0"), 1_000);
+        for (offset, epoch) in [(5, 1), (6, 1), (7, 2)] {
+            assert_eq!(push(offset, epoch), Pushed::Taken);
+        }
+        feed.vouch(10, Some(3));
+        let mut position = LogPosition { epoch: 1, ..at(5) };
+        let mut pages = Vec::new();
+        for _ in 0..3 {
+            if pages.len() == 2 {
+                feed.reached_end();
+            }
+            let page = feed.take(A, position, 1_000).unwrap();
+            position = page.next;
+            pages.push((page.entries.len(), position.offset.0, position.epoch));
+        }
+        assert_eq!(pages, [(2, 7, 1), (1, 8, 2), (0, 10, 3)]);
     }
 
     #[test]

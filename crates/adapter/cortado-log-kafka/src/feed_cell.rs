@@ -132,14 +132,15 @@ pub(crate) enum Found {
 }
 
 impl FeedCell {
+    /// * `from`: where it begins, and under which broker leader stands what comes before that.
     pub(crate) fn new(
         log: Arc<KnownLog>,
         partition: u32,
-        from: u64,
+        (from, epoch): (u64, Option<u32>),
         until: Option<u64>,
         budget: Arc<FeedBudget>,
     ) -> FeedCell {
-        let (feed, wakers) = (Feed::new(from), BTreeMap::new());
+        let (feed, wakers) = (Feed::new(from, epoch), BTreeMap::new());
         let state = Mutex::new(CellState { feed, flow: Flow::Runs, wakers, passed_over: 0 });
         FeedCell { log, partition, until, budget, state, ended: Notify::new() }
     }
@@ -155,6 +156,7 @@ impl FeedCell {
 
     /// A record has come.
     pub(crate) fn push(&self, offset: u64, epoch: u32, record: &[u8]) -> Filled {
+        self.log.saw(self.partition, offset, epoch);
         let bytes_max = self.budget.feed_bytes_max();
         self.with(|state| {
             if !matches!(state.flow, Flow::Runs) {
@@ -212,8 +214,8 @@ impl FeedCell {
     }
 
     /// Offsets below `to` that have not come never held a record.
-    pub(crate) fn vouch(&self, to: u64) {
-        self.with(|state| state.feed.vouch(to));
+    pub(crate) fn vouch(&self, to: u64, epoch: Option<u32>) {
+        self.with(|state| state.feed.vouch(to, epoch));
     }
 
     /// The consumer has passed over a record; answers how often that happened running.
@@ -270,6 +272,11 @@ impl FeedCell {
     /// What is wanted next from the consumer.
     pub(crate) fn wanted(&self) -> u64 {
         self.with(|state| state.feed.wanted())
+    }
+
+    /// The same, and under which broker leader stands what comes before it, if that is known.
+    pub(crate) fn wanted_place(&self) -> (u64, Option<u32>) {
+        self.with(|state| (state.feed.wanted(), state.feed.wanted_epoch()))
     }
 
     /// The oldest offset that is known here.

@@ -3,12 +3,15 @@
 //!
 //! Start reading at [`Feeds::attach`].
 
+use crate::broker_connection::BrokerDoor;
 use crate::cluster_admin::ClusterAdmin;
+use crate::epoch_proof::EpochProof;
 use crate::feed::ReaderId;
 use crate::feed_cell::{FeedBudget, FeedCell, FeedFailure, Flow};
 use crate::fetcher::{Fetcher, Trouble, TroubleKind};
 use crate::gap_proof::GapProof;
 use crate::known_logs::{KnownLog, Standing};
+use crate::leader_call::LeaderCall;
 use crate::lifecycle::{Lifecycle, kafka_number};
 use crate::record_batches::GapVerdict;
 use crate::settings::KafkaSettings;
@@ -43,7 +46,8 @@ const PASSED_OVER_MAX: u32 = 3;
 pub(crate) struct Feeds {
     runtime: Handle,
     lifecycle: Arc<Lifecycle>,
-    proof: GapProof,
+    gaps: GapProof,
+    epochs: EpochProof,
     fetchers: Vec<Fetcher>,
     shared: Mutex<BTreeMap<PartitionId, Arc<FeedCell>>>,
     catching_up: Mutex<BTreeMap<PartitionId, Arc<Slots>>>,
@@ -72,17 +76,19 @@ impl Feeds {
     /// Starts the consumers, and the task that finds out what they do not know.
     pub(crate) fn start(
         settings: &KafkaSettings,
-        admin: &Arc<ClusterAdmin>,
+        (admin, door): (&Arc<ClusterAdmin>, &Arc<BrokerDoor>),
         lifecycle: &Arc<Lifecycle>,
         runtime: &Handle,
     ) -> io::Result<Arc<Feeds>> {
         let (sender, troubles) = unbounded_channel();
         let fetchers =
             (0..settings.consumers).map(|number| Fetcher::start(settings, number, sender.clone()));
+        let (leaders, within) = (Arc::new(LeaderCall::new(admin, door)), settings.call_timeout);
         let feeds = Arc::new(Feeds {
             runtime: runtime.clone(),
             lifecycle: Arc::clone(lifecycle),
-            proof: GapProof { admin: Arc::clone(admin), within: settings.call_timeout },
+            gaps: GapProof { leaders: Arc::clone(&leaders), within },
+            epochs: EpochProof { leaders, within },
             fetchers: fetchers.collect::<io::Result<_>>()?,
             shared: Mutex::default(),
             catching_up: Mutex::default(),
@@ -99,13 +105,17 @@ impl Feeds {
         self.budget.used_and_limit()
     }
 
-    /// A feed from which a reader at `position` gets what comes next.
+    /// A feed from which a reader gets what comes next.
+    ///
+    /// * `place`: where it reads on, and under which broker leader stands what comes before that,
+    ///   if that is known: a new feed begins when the log was found to hold it.
     pub(crate) fn attach(
         self: &Arc<Feeds>,
         partition: PartitionId,
         log: &Arc<KnownLog>,
-        position: u64,
+        place: (u64, Option<u32>),
     ) -> Attachment {
+        let position = place.0;
         let reader = ReaderId(self.readers.fetch_add(1, Ordering::Relaxed));
         let own = self.fetcher_of(partition);
         let mut shared = self.shared.lock();
@@ -119,19 +129,56 @@ impl Feeds {
             }
             let until = cell.first();
             drop(shared);
-            let cell = self.catch_up(partition, log, position, until);
+            let cell = self.catch_up(partition, log, place, until);
             cell.join(reader, position);
             return Attachment { cell, reader, fetcher: None };
         }
-        let cell = Arc::new(self.new_cell(partition, log, position, None));
+        let cell = Arc::new(self.new_cell(partition, log, place, None));
         cell.join(reader, position);
         if let Some(former) = shared.insert(partition, Arc::clone(&cell)) {
             // Its readers go on in stretches.
             former.finish();
         }
-        // Under the lock: in the order in which feeds take one another's place.
-        self.fetchers[own].fill(&cell);
+        if unproven(&cell).is_none() {
+            // Under the lock: in the order in which feeds take one another's place.
+            self.fetchers[own].fill(&cell);
+        } else {
+            cell.await_judgement();
+            let (feeds, cell) = (Arc::clone(self), Arc::clone(&cell));
+            self.runtime.spawn(async move {
+                if feeds.begins_well(&cell).await {
+                    feeds.fetchers[own].fill(&cell);
+                }
+            });
+        }
         Attachment { cell, reader, fetcher: Some(own) }
+    }
+
+    /// Whether the log holds what comes before a feed; fails the feed otherwise.
+    async fn begins_well(&self, cell: &FeedCell) -> bool {
+        let failure = match unproven(cell) {
+            Some((offset, epoch)) => self.parting(cell, offset, epoch).await,
+            None => None,
+        };
+        let is_well = failure.is_none();
+        if let Some(failure) = failure {
+            cell.fail(failure);
+        }
+        is_well
+    }
+
+    /// Why a feed cannot go on behind a record of `epoch`, if that is so.
+    async fn parting(&self, cell: &FeedCell, offset: u64, epoch: u32) -> Option<FeedFailure> {
+        match self.epochs.prove(&cell.log, cell.partition, offset, epoch).await {
+            Ok(None) => None,
+            Ok(Some(end)) => match self.lifecycle.identity(&cell.log).await {
+                Ok(Standing::Here) => Some(FeedFailure::Diverged { end }),
+                Ok(Standing::Gone) => Some(FeedFailure::Missing),
+                Ok(Standing::Replaced(found)) => Some(FeedFailure::Replaced { found }),
+                Err(error) => Some(FeedFailure::unavailable(&error)),
+            },
+            Err(error) => Some(FeedFailure::unavailable(&error)),
+        }
     }
 
     /// A reader has gone; with the last one goes its feed.
@@ -146,6 +193,8 @@ impl Feeds {
             return;
         };
         if is_last {
+            // Nor does it begin again, when something is found out about it.
+            attachment.cell.finish();
             self.fetchers[own].leave(&attachment.cell);
             if shared.get(&partition).is_some_and(|cell| Arc::ptr_eq(cell, &attachment.cell)) {
                 shared.remove(&partition);
@@ -202,6 +251,13 @@ impl Feeds {
         }
     }
 
+    /// Whether the own feed of a partition gets what there is.
+    pub(crate) fn runs(&self, partition: PartitionId, log: &Arc<KnownLog>) -> bool {
+        let shared = self.shared.lock();
+        let cell = shared.get(&partition).filter(|cell| Arc::ptr_eq(&cell.log, log));
+        cell.is_some_and(|cell| matches!(cell.flow(), Flow::Runs))
+    }
+
     /// The feeds that should be getting what there is, each with its consumer's number.
     pub(crate) fn running(&self) -> Vec<(usize, Arc<FeedCell>)> {
         let shared = self.shared.lock();
@@ -224,7 +280,7 @@ impl Feeds {
         &self,
         partition: PartitionId,
         log: &Arc<KnownLog>,
-        from: u64,
+        from: (u64, Option<u32>),
         until: Option<u64>,
     ) -> FeedCell {
         let budget = Arc::clone(&self.budget);
@@ -237,7 +293,7 @@ impl Feeds {
         self: &Arc<Feeds>,
         partition: PartitionId,
         log: &Arc<KnownLog>,
-        from: u64,
+        from: (u64, Option<u32>),
         until: u64,
     ) -> Arc<FeedCell> {
         let cell = Arc::new(self.new_cell(partition, log, from, Some(until)));
@@ -251,6 +307,9 @@ impl Feeds {
         self.runtime.spawn(async move {
             // In the order in which they ask. It is never closed.
             let Ok(_turn) = slots.turns.acquire().await else { return };
+            if !feeds.begins_well(&stretch).await {
+                return;
+            }
             let Some(number) = slots.free.lock().pop() else { return };
             feeds.fetchers[number].fill(&stretch);
             if timeout(CATCH_UP_WITHIN, stretch.ended.notified()).await.is_err() {
@@ -283,13 +342,17 @@ impl Feeds {
             Err(error) => return Some(FeedFailure::unavailable(&error)),
         }
         let (topic, number) = (&*cell.log.topic, cell.partition);
-        match self.proof.prove(&cell.log, cell.partition, from..to).await {
-            Ok(GapVerdict::Proven(proven) | GapVerdict::ProvenUpTo(proven)) => {
-                cell.vouch(proven);
+        match self.gaps.prove(&cell.log, cell.partition, from..to).await {
+            Ok(GapVerdict::Proven { to, epoch }) => {
+                cell.vouch(to, epoch);
+                None
+            }
+            Ok(GapVerdict::ProvenUpTo(to)) => {
+                cell.vouch(to, None);
                 None
             }
             Ok(GapVerdict::HoldsRecord(at)) => {
-                cell.vouch(at);
+                cell.vouch(at, None);
                 if cell.was_passed_over() < PASSED_OVER_MAX {
                     return None;
                 }
@@ -299,7 +362,7 @@ impl Feeds {
             }
             Ok(GapVerdict::Hole(at)) => {
                 error!(topic, number, offset = at, "a record is missing in the Kafka topic");
-                cell.vouch(at);
+                cell.vouch(at, None);
                 Some(FeedFailure::Hole { at })
             }
             Ok(GapVerdict::Damaged) => {
@@ -330,12 +393,17 @@ impl Feeds {
                 (Ok(first), Ok(end)) => (first, end),
                 (Err(failure), _) | (_, Err(failure)) => return Some(failure),
             };
-            let next = cell.wanted();
+            let (next, epoch) = cell.wanted_place();
             if next < first {
                 return Some(FeedFailure::Trimmed { first });
             }
             if truncated {
-                return Some(FeedFailure::Diverged { end: end.min(next) });
+                // The consumer has asked one broker, which may be behind; this asks until one
+                // knows.
+                return match epoch {
+                    Some(epoch) => self.parting(cell, next, epoch).await,
+                    None => Some(FeedFailure::Diverged { end: end.min(next) }),
+                };
             }
             sleep(PAUSE).await;
             if next <= end {
@@ -348,6 +416,16 @@ impl Feeds {
             }
         }
     }
+}
+
+/// Where a feed begins, and the epoch of what comes before that, if it is to be proven that the log
+/// holds it: it is not where nothing comes before it, or a consumer of this process has just seen
+/// it.
+fn unproven(cell: &FeedCell) -> Option<(u64, u32)> {
+    let (offset, epoch) = cell.wanted_place();
+    let epoch = epoch.filter(|_| offset > 0)?;
+    let is_seen = cell.log.seen(cell.partition, |seen| seen.confirms(offset, epoch));
+    (is_seen != Some(true)).then_some((offset, epoch))
 }
 
 /// Hears of troubles until the log is closed.

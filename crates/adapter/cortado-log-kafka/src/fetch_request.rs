@@ -1,21 +1,13 @@
-//! One request of Kafka's protocol, which librdkafka does not offer: the stored batches of a
-//! partition as they are.
+//! The stored batches of a partition as they are, which librdkafka does not show.
 //!
-//! Fetch in version 4, the oldest that brokers of today speak. Start reading at [`fetch_batches`].
+//! Fetch in version 4. Start reading at [`fetch_question`].
 
+use crate::broker_connection::{Question, put_text, take, take_number};
+use crate::leader_call::take_one_partition;
 use std::io;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-/// Fetch.
-const API_KEY: i16 = 1;
-const API_VERSION: i16 = 4;
-/// Comes back with the answer.
-const CORRELATION: i32 = 0x0C0F_FEE0;
-/// Of an answer; the first batch comes whole, however long it is.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Fetch, and its version.
+const API: (i16, i16) = (1, 4);
 /// Of the batches of an answer, if not one is longer.
 const BATCHES_BYTES_MAX: i32 = 256 << 10;
 
@@ -28,38 +20,12 @@ pub(crate) struct FetchedBatches {
     pub(crate) batches: Vec<u8>,
 }
 
-/// Asks the broker at `address`, which leads the partition, for its batches from `offset` on.
+/// Asks for the batches of a partition from `offset` on.
 ///
 /// # Errors
-/// It cannot be reached, does not answer in time, or answers something else.
-pub(crate) async fn fetch_batches(
-    address: (&str, u16),
-    topic: &str,
-    partition: i32,
-    offset: u64,
-    within: Duration,
-) -> io::Result<FetchedBatches> {
-    let answer = timeout(within, async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(&request(topic, partition, offset)?).await?;
-        let length = usize::try_from(stream.read_u32().await?).map_err(io::Error::other)?;
-        if length > ANSWER_BYTES_MAX {
-            return Err(malformed());
-        }
-        let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).await?;
-        Ok(answer)
-    });
-    let answer = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    read_answer(&answer).ok_or_else(malformed)
-}
-
-fn request(topic: &str, partition: i32, offset: u64) -> io::Result<Vec<u8>> {
+/// The name or the offset has no place in a request.
+pub(crate) fn fetch_question(topic: &str, partition: i32, offset: u64) -> io::Result<Question> {
     let mut body = Vec::new();
-    body.extend(API_KEY.to_be_bytes());
-    body.extend(API_VERSION.to_be_bytes());
-    body.extend(CORRELATION.to_be_bytes());
-    put_text(&mut body, "cortado")?;
     // Not a replica; answer at once, with at most so many bytes; uncommitted records too.
     body.extend((-1_i32).to_be_bytes());
     body.extend(0_i32.to_be_bytes());
@@ -73,31 +39,13 @@ fn request(topic: &str, partition: i32, offset: u64) -> io::Result<Vec<u8>> {
     body.extend(partition.to_be_bytes());
     body.extend(i64::try_from(offset).map_err(io::Error::other)?.to_be_bytes());
     body.extend(BATCHES_BYTES_MAX.to_be_bytes());
-    let length = i32::try_from(body.len()).map_err(io::Error::other)?;
-    Ok([&length.to_be_bytes()[..], &body].concat())
+    Ok(Question { api: API, body })
 }
 
-fn put_text(body: &mut Vec<u8>, text: &str) -> io::Result<()> {
-    let length = i16::try_from(text.len()).map_err(io::Error::other)?;
-    body.extend(length.to_be_bytes());
-    body.extend(text.as_bytes());
-    Ok(())
-}
-
-fn read_answer(mut bytes: &[u8]) -> Option<FetchedBatches> {
+/// Reads the answer; `None` if it is none.
+pub(crate) fn read_batches(mut bytes: &[u8]) -> Option<FetchedBatches> {
     let bytes = &mut bytes;
-    if take_number::<4>(bytes).map(i32::from_be_bytes)? != CORRELATION {
-        return None;
-    }
-    let _throttle_ms = take_number::<4>(bytes)?;
-    if take_number::<4>(bytes).map(i32::from_be_bytes)? != 1 {
-        return None;
-    }
-    let topic_bytes = take_number::<2>(bytes).map(u16::from_be_bytes)?;
-    take(bytes, usize::from(topic_bytes))?;
-    if take_number::<4>(bytes).map(i32::from_be_bytes)? != 1 {
-        return None;
-    }
+    take_one_partition(bytes)?;
     let _partition = take_number::<4>(bytes)?;
     let code = take_number::<2>(bytes).map(i16::from_be_bytes)?;
     let (_high_watermark, _last_stable) = (take_number::<8>(bytes)?, take_number::<8>(bytes)?);
@@ -109,28 +57,13 @@ fn read_answer(mut bytes: &[u8]) -> Option<FetchedBatches> {
     Some(FetchedBatches { code, batches })
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(count)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-fn take_number<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    take(bytes, N)?.try_into().ok()
-}
-
-fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the broker's answer to a fetch is malformed")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn answer(aborted: i32, batches: Option<&[u8]>) -> Vec<u8> {
-        let mut bytes = CORRELATION.to_be_bytes().to_vec();
-        bytes.extend([0; 4]);
+        let mut bytes = vec![0; 4];
         bytes.extend(1_i32.to_be_bytes());
         put_text(&mut bytes, "t").unwrap();
         bytes.extend(1_i32.to_be_bytes());
@@ -149,9 +82,9 @@ mod tests {
     fn an_answer_is_read_whatever_it_says_of_transactions() {
         for aborted in [-1, 0, 3] {
             let want = FetchedBatches { code: 0, batches: b"abc".to_vec() };
-            assert_eq!(read_answer(&answer(aborted, Some(b"abc"))), Some(want));
+            assert_eq!(read_batches(&answer(aborted, Some(b"abc"))), Some(want));
             let none = FetchedBatches { code: 0, batches: Vec::new() };
-            assert_eq!(read_answer(&answer(aborted, None)), Some(none));
+            assert_eq!(read_batches(&answer(aborted, None)), Some(none));
         }
     }
 
@@ -159,15 +92,15 @@ mod tests {
     fn an_answer_that_ends_early_is_refused() {
         let whole = answer(1, Some(b"abc"));
         for end in 0..whole.len() {
-            assert_eq!(read_answer(&whole[..end]), None, "{end}");
+            assert_eq!(read_batches(&whole[..end]), None, "{end}");
         }
     }
 
     proptest! {
         #[test]
         fn no_answer_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = read_answer(&bytes);
-            let _ = read_answer(&[&CORRELATION.to_be_bytes()[..], &[0; 4], &bytes].concat());
+            let _ = read_batches(&bytes);
+            let _ = read_batches(&[&answer(0, None)[..19], &bytes].concat());
         }
     }
 }

@@ -9,12 +9,12 @@ use crate::client_voice::{ClientVoice, tell_code};
 use crate::feed_cell::{FeedCell, FeedFailure, Filled};
 use crate::lifecycle::kafka_number;
 use crate::settings::KafkaSettings;
-use cortado_kafka_ffi::{PartitionPoll, Polled};
+use cortado_kafka_ffi::{FetchPlace, PartitionPoll, Polled};
 use parking_lot::Mutex;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -176,6 +176,8 @@ impl Fetching {
         let mut wanted = BTreeMap::new();
         for command in commands {
             match command {
+                // Another feed has its place, or nobody reads it any more.
+                Command::Fill(cell) if cell.has_ended() => {}
                 Command::Fill(cell) => {
                     wanted.insert(place_of(&cell), Some(cell));
                 }
@@ -220,16 +222,16 @@ impl Fetching {
         if former.count() > 0 {
             told("unassign", self.consumer().incremental_unassign(&former));
         }
-        let mut latter = TopicPartitionList::new();
+        let mut latter = Vec::new();
         for ((topic, number), cell) in wanted {
             let Some(cell) = cell.filter(|cell| cell.resume()) else { continue };
-            let next = i64::try_from(cell.wanted()).unwrap_or(i64::MAX);
-            let added = latter.add_partition_offset(&topic, number, Offset::Offset(next));
-            told("assign", added);
+            let (offset, epoch) = cell.wanted_place();
+            let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+            latter.push(FetchPlace { topic: topic.to_string(), partition: number, offset, epoch });
             self.assigned.entry(topic).or_default().insert(number, cell);
         }
-        if latter.count() > 0 {
-            told("assign", self.consumer().incremental_assign(&latter));
+        if !latter.is_empty() {
+            told("assign", self.poll.assign(&latter));
         }
     }
 
@@ -283,7 +285,7 @@ fn place_of(cell: &FeedCell) -> (Arc<str>, i32) {
 }
 
 /// Assignments fail only if the consumer is unusable, which is noticed by what does not come.
-fn told(doing: &str, done: KafkaResult<()>) {
+fn told<E: Display>(doing: &str, done: Result<(), E>) {
     if let Err(error) = done {
         warn!(%error, doing, "Kafka consumer");
     }

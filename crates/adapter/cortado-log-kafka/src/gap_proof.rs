@@ -2,9 +2,10 @@
 //!
 //! Start reading at [`GapProof::prove`].
 
-use crate::cluster_admin::ClusterAdmin;
-use crate::fetch_request::{FetchedBatches, fetch_batches};
+use crate::broker_connection::malformed;
+use crate::fetch_request::{FetchedBatches, fetch_question, read_batches};
 use crate::known_logs::KnownLog;
+use crate::leader_call::LeaderCall;
 use crate::lifecycle::kafka_number;
 use crate::record_batches::{GapVerdict, judge_gap};
 use std::io;
@@ -18,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads stored batches from the brokers that lead partitions.
 pub(crate) struct GapProof {
-    pub(crate) admin: Arc<ClusterAdmin>,
+    pub(crate) leaders: Arc<LeaderCall>,
     pub(crate) within: Duration,
 }
 
@@ -63,15 +64,9 @@ impl GapProof {
         from: u64,
         within: Duration,
     ) -> io::Result<Vec<u8>> {
-        let number = kafka_number(partition);
-        let topic = self.admin.topic(&log.topic).await?;
-        let partitions = topic.map(|topic| topic.partitions).unwrap_or_default();
-        let found = partitions.into_iter().find(|found| found.number == number);
-        let broker = found.and_then(|partition| partition.broker_leader);
-        let broker = broker.ok_or_else(|| io::Error::other("the partition has no leader"))?;
-        let address = (broker.host.as_str(), broker.port);
-        let answer = fetch_batches(address, &log.topic, number, from, within).await?;
-        match answer {
+        let question = fetch_question(&log.topic, kafka_number(partition), from)?;
+        let answer = self.leaders.ask(log, partition, &question, within).await?;
+        match read_batches(&answer).ok_or_else(malformed)? {
             FetchedBatches { code: 0, batches } => Ok(batches),
             FetchedBatches { code, .. } => {
                 Err(io::Error::other(format!("the fetch failed with code {code}")))

@@ -3,12 +3,13 @@
 //!
 //! Start reading at [`KnownLogs::learn`].
 
-use cortado_log::{LogReadError, LogSpec};
+use crate::seen_records::{HearEpoch, Heard, SeenRecords};
+use cortado_log::{LogReadError, LogSpec, RECORD_BYTES_MAX};
 use cortado_model::{DatabaseId, LogId, PartitionId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// By database. A log that was replaced is another [`KnownLog`]; who holds the old one hears of it.
 #[derive(Debug, Default)]
@@ -26,8 +27,18 @@ pub(crate) struct KnownLog {
     pub(crate) id: LogId,
     pub(crate) partitions: u32,
     standing: Mutex<Standing>,
-    /// By partition: one above the highest offset that was acknowledged to this process.
-    acknowledged: Vec<AtomicU64>,
+    /// Bytes of one record at most, as its topic was set when it was looked at last.
+    record_bytes_max: AtomicUsize,
+    /// By their numbers.
+    known: Vec<KnownPartition>,
+}
+
+/// What this process knows of a partition.
+#[derive(Debug, Default)]
+struct KnownPartition {
+    /// One above the highest offset that was acknowledged to it.
+    acknowledged: AtomicU64,
+    seen: Mutex<SeenRecords>,
 }
 
 /// What became of a log.
@@ -75,7 +86,8 @@ impl KnownLogs {
             id,
             partitions: spec.partitions,
             standing: Mutex::new(Standing::Here),
-            acknowledged: (0..spec.partitions).map(|_| AtomicU64::new(0)).collect(),
+            record_bytes_max: AtomicUsize::new(RECORD_BYTES_MAX),
+            known: (0..spec.partitions).map(|_| KnownPartition::default()).collect(),
         });
         if let Some(former) = logs.insert(spec.database, log) {
             self.mark(&former, Standing::Replaced(id));
@@ -94,8 +106,17 @@ impl KnownLogs {
         let is_news = std::mem::replace(&mut *log.standing.lock(), standing) != standing;
         if is_news && standing != Standing::Here {
             self.ended.lock().push(Arc::clone(log));
+            // What was acknowledged stands in it, and nobody will be shown where.
+            (0..log.partitions).for_each(|partition| log.give_up_unseen(partition));
         }
         is_news
+    }
+
+    /// No consumer reads any log any more.
+    pub(crate) fn close(&self) {
+        for log in self.all() {
+            (0..log.partitions).for_each(|partition| log.tell(partition, SeenRecords::close));
+        }
     }
 
     /// Logs that have ended since the last time.
@@ -118,12 +139,61 @@ impl KnownLog {
         }
     }
 
+    /// Bytes of one record at most.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Its topic takes records of so many bytes.
+    pub(crate) fn bound_records(&self, bytes: usize) {
+        self.record_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
     /// Remembers an acknowledged offset; answers what was remembered: one above the highest before.
     pub(crate) fn acknowledge(&self, partition: u32, offset: u64) -> u64 {
-        self.acknowledged
-            .get(partition as usize)
-            .map_or(0, |highest| highest.fetch_max(offset.saturating_add(1), Ordering::Relaxed))
+        self.known.get(partition as usize).map_or(0, |known| {
+            known.acknowledged.fetch_max(offset.saturating_add(1), Ordering::Relaxed)
+        })
     }
+
+    /// A consumer shows the record at `offset`.
+    pub(crate) fn saw(&self, partition: u32, offset: u64, epoch: u32) {
+        self.tell(partition, |seen| seen.saw(offset, epoch));
+    }
+
+    /// Tells `hear` when the record at `offset` is seen; answers whether it must wait for that.
+    pub(crate) fn hear_epoch(&self, partition: u32, offset: u64, hear: HearEpoch) -> bool {
+        let Some(known) = self.known.get(partition as usize) else { return false };
+        let at_once = known.seen.lock().hear(offset, hear);
+        let waits = at_once.is_none();
+        // Without the lock: it may ask for more.
+        tell(at_once.into_iter().collect());
+        waits
+    }
+
+    /// What is acknowledged and was not seen will not be.
+    pub(crate) fn give_up_unseen(&self, partition: u32) {
+        self.tell(partition, SeenRecords::give_up);
+    }
+
+    /// Looks at what was seen of a partition.
+    pub(crate) fn seen<T>(
+        &self,
+        partition: u32,
+        look: impl FnOnce(&mut SeenRecords) -> T,
+    ) -> Option<T> {
+        self.known.get(partition as usize).map(|known| look(&mut known.seen.lock()))
+    }
+
+    fn tell(&self, partition: u32, work: impl FnOnce(&mut SeenRecords) -> Heard) {
+        if let Some(heard) = self.seen(partition, work) {
+            tell(heard);
+        }
+    }
+}
+
+fn tell(heard: Heard) {
+    heard.into_iter().for_each(|(hear, epoch)| hear(epoch));
 }
 
 #[cfg(test)]

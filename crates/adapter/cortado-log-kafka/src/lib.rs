@@ -6,15 +6,21 @@
 //! is read.
 //! Source: docs/protocols/replication.md, "The log port".
 
+mod setting_error;
+mod security;
 mod settings;
 mod open_error;
 mod naming;
 mod topic_demands;
+mod seen_records;
 mod known_logs;
+mod scram;
+mod broker_connection;
 mod client_voice;
 mod client_config;
 mod cluster_admin;
 mod lifecycle;
+mod cluster_rights;
 mod opening;
 mod delivery_verdict;
 mod outcome_queue;
@@ -22,13 +28,17 @@ mod producer_client;
 mod producer_pool;
 mod partition_producer;
 mod record_batches;
+mod leader_call;
 mod fetch_request;
 mod gap_proof;
+mod epoch_request;
+mod epoch_proof;
 mod feed;
 mod feed_cell;
 mod fetcher;
 mod feeds;
 mod partition_follower;
+mod record_witness;
 mod one_read;
 mod watch;
 mod thin_partition;
@@ -40,10 +50,15 @@ mod tests;
 
 pub use beats::KafkaBeats;
 pub use broker_survey::SurveyedBroker;
-pub use open_error::KafkaOpenError;
-pub use settings::{KafkaSettingError, KafkaSettings};
+pub use open_error::{KafkaOpenError, MissingRight, OPERATIONS_NEEDED};
+pub use security::{
+    KafkaPassword, KafkaSasl, KafkaSecurity, KafkaTls, OwnCertificate, SaslMechanism,
+};
+pub use setting_error::KafkaSettingError;
+pub use settings::KafkaSettings;
 pub use thin_partition::ThinPartition;
 
+use broker_connection::BrokerDoor;
 use cluster_admin::ClusterAdmin;
 use cortado_log::{
     CreateError, Extent, Follower, Log, LogPage, LogReadError, LogSpec, LogTraits, LogUsage,
@@ -57,12 +72,20 @@ use opening::{longest_session, require_brokers};
 use partition_follower::PartitionFollower;
 use partition_producer::PartitionProducer;
 use producer_pool::ProducerPool;
+use record_witness::RecordWitness;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 use watch::Watched;
+
+/// What brokers have as their `broker.session.timeout.ms` unless they say otherwise.
+const SESSION_MS_DEFAULT: u64 = 9_000;
+/// Brokers that are quick to see a death need so long all the same where the active controller
+/// dies.
+const STALL_MIN: Duration = Duration::from_secs(5);
 
 /// The ordered records of many partitions, in the topics of a Kafka cluster.
 ///
@@ -74,6 +97,8 @@ pub struct KafkaLog {
     lifecycle: Arc<Lifecycle>,
     producers: Arc<ProducerPool>,
     feeds: Arc<Feeds>,
+    witness: Arc<RecordWitness>,
+    session: Arc<AtomicU64>,
     watch: AbortHandle,
 }
 
@@ -87,7 +112,9 @@ impl KafkaLog {
     /// Outside of a runtime.
     pub async fn open(settings: KafkaSettings) -> Result<KafkaLog, KafkaOpenError> {
         settings.check()?;
-        let runtime = Handle::current();
+        let door = BrokerDoor::new(&settings.security).map_err(KafkaOpenError::Client)?;
+        let (runtime, door) = (Handle::current(), Arc::new(door));
+        cluster_rights::examine(&settings, &door).await?;
         let client = |error| KafkaOpenError::Client(io::Error::other(error));
         let admin = Arc::new(ClusterAdmin::new(settings.clone()).map_err(client)?);
         require_brokers(&admin, &settings).await?;
@@ -98,17 +125,26 @@ impl KafkaLog {
             known: Arc::clone(&known),
         });
         let producers = Arc::new(ProducerPool::new(&settings).map_err(client)?);
-        let feeds = Feeds::start(&settings, &admin, &lifecycle, &runtime);
+        let feeds = Feeds::start(&settings, (&admin, &door), &lifecycle, &runtime);
         let feeds = feeds.map_err(KafkaOpenError::Client)?;
+        let witness = Arc::new(RecordWitness {
+            runtime: runtime.clone(),
+            known: Arc::clone(&known),
+            feeds: Arc::downgrade(&feeds),
+            within: settings.call_timeout,
+        });
+        let session = Arc::new(AtomicU64::new(SESSION_MS_DEFAULT));
         let watch = runtime.spawn(watch::watch(Watched {
             admin,
             known: Arc::clone(&known),
             lifecycle: Arc::clone(&lifecycle),
             feeds: Arc::downgrade(&feeds),
+            witness: Arc::clone(&witness),
+            session: Arc::clone(&session),
             interval: settings.identity_interval,
         }));
         let watch = watch.abort_handle();
-        Ok(KafkaLog { runtime, known, lifecycle, producers, feeds, watch })
+        Ok(KafkaLog { runtime, known, lifecycle, producers, feeds, witness, session, watch })
     }
 
     /// How the brokers are set, for operators.
@@ -196,7 +232,9 @@ impl Log for KafkaLog {
 
     fn producer(&self, partition: PartitionId) -> Box<dyn Producer> {
         let (known, producers) = (Arc::clone(&self.known), Arc::clone(&self.producers));
-        Box::new(PartitionProducer::new(known, producers, partition))
+        let witness = Arc::clone(&self.witness);
+        let show = Arc::new(move |partition, log: &_| witness.show(partition, log));
+        Box::new(PartitionProducer::new(known, producers, partition, show))
     }
 
     fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
@@ -235,6 +273,17 @@ impl Log for KafkaLog {
         Box::pin(async { work.await.unwrap_or_else(|e| Err(TrimError::Unavailable(e.into()))) })
     }
 
+    fn record_bytes_max(&self, partition: PartitionId) -> usize {
+        self.known.of(partition).map_or(RECORD_BYTES_MAX, |log| log.record_bytes_max())
+    }
+
+    /// As long as a broker's death goes unnoticed, which holds up every partition that it is in
+    /// sync with: the session, and some seconds for the controllers' own election.
+    fn stall_max(&self) -> Duration {
+        let session = Duration::from_millis(self.session.load(Ordering::Relaxed));
+        session.max(STALL_MIN)
+    }
+
     fn usage(&self) -> LogUsage {
         let (used_bytes, limit_bytes) = self.feeds.held();
         LogUsage {
@@ -251,5 +300,6 @@ impl Log for KafkaLog {
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         self.watch.abort();
+        self.known.close();
     }
 }

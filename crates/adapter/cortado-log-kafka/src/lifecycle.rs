@@ -7,7 +7,7 @@ use crate::cluster_admin::{ClusterAdmin, TopicReplicas};
 use crate::known_logs::{KnownLog, KnownLogs, Standing};
 use crate::naming::topic_of;
 use crate::settings::KafkaSettings;
-use crate::topic_demands::TopicDemands;
+use crate::topic_demands::{TopicDemands, record_bytes_max};
 use cortado_kafka_ffi::{DescribedTopic, ListedOffset, OffsetEdge};
 use cortado_log::{
     CreateError, Extent, LogReadError, LogSpec, RemoveError, TrimError, Verified, VerifyError,
@@ -76,22 +76,37 @@ impl Lifecycle {
     pub(crate) async fn verify(&self, spec: &LogSpec) -> Result<Verified, VerifyError> {
         let name = topic_of(&self.settings.topic_prefix, spec);
         let unavailable = VerifyError::Unavailable;
-        let topic = self.settled_topic(&name, None).await.map_err(unavailable)?;
-        let Some(topic) = topic else {
-            if let Some(known) = self.known.of_database(spec.database) {
-                self.known.mark(&known, Standing::Gone);
+        let until = Instant::now() + self.settings.call_timeout;
+        let (topic, told) = loop {
+            let topic = self.settled_topic(&name, None).await.map_err(unavailable)?;
+            let Some(topic) = topic else {
+                if let Some(known) = self.known.of_database(spec.database) {
+                    self.known.mark(&known, Standing::Gone);
+                }
+                return Err(VerifyError::Missing);
+            };
+            let told = self.admin.topic_settings(&name).await.map_err(unavailable)?;
+            // A broker that does not know the topic yet, or no longer, tells none.
+            if !told.is_empty() {
+                break (topic, told);
             }
-            return Err(VerifyError::Missing);
+            if Instant::now() > until {
+                let why = "the brokers do not tell the settings of the topic";
+                return Err(unavailable(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
+            sleep(LOOK_EVERY).await;
         };
         let (found, wanted) = (topic.partitions.len() as u32, spec.partitions);
         if found != wanted {
             return Err(VerifyError::OtherPartitions { found, wanted });
         }
-        let told = self.settled_settings(&name).await.map_err(unavailable)?;
         let demands = TopicDemands::of_logs(&self.settings);
         let drift = demands.drift(&topic, |name| told.get(name).cloned());
         let log = LogId(topic.id);
         self.known.learn(spec, name, log);
+        if let Some(known) = self.known.of_database(spec.database) {
+            known.bound_records(record_bytes_max(&told));
+        }
         Ok(Verified { log, drift })
     }
 
@@ -257,12 +272,19 @@ impl Lifecycle {
         edge: OffsetEdge,
     ) -> Result<Vec<(u64, Option<u32>)>, LogReadError> {
         let until = Instant::now() + self.settings.call_timeout;
+        let logs = self.known.all();
+        let logs: BTreeMap<_, _> = logs.iter().map(|log| (&*log.topic, log)).collect();
         loop {
             let asked = self.admin.offsets(places.to_vec(), edge).await;
             let why = match asked {
                 Ok(listed) => {
-                    let found: Result<Vec<_>, String> =
-                        places.iter().map(|place| edge_of(&listed, place)).collect();
+                    let find = |place| {
+                        let found = edge_of(&listed, place)?;
+                        let log = logs.get(&*place.0).filter(|_| edge == OffsetEdge::End);
+                        log.map_or(Ok(()), |log| refuse_old(log, place.1, found.1))?;
+                        Ok(found)
+                    };
+                    let found: Result<Vec<_>, String> = places.iter().map(find).collect();
                     match found {
                         Ok(found) => return Ok(found),
                         Err(why) => why,
@@ -301,6 +323,21 @@ fn edge_of(listed: &[ListedOffset], place: &(Arc<str>, i32)) -> Result<(u64, Opt
         Some(Ok(edge)) => Ok(edge),
         Some(Err(code)) => Err(format!("partition {number} of {topic}: error {code}")),
         None => Err(format!("partition {number} of {topic} was not told")),
+    }
+}
+
+/// Refuses what is told by a broker that led before one of whom something was read: it has been
+/// replaced, and does not know it.
+fn refuse_old(log: &KnownLog, partition: i32, epoch: Option<u32>) -> Result<(), String> {
+    let number = u32::try_from(partition).unwrap_or(u32::MAX);
+    let latest = log.seen(number, |seen| seen.latest_epoch()).flatten();
+    match (latest, epoch) {
+        (Some(latest), Some(epoch)) if epoch < latest => Err(format!(
+            "partition {partition} of {}: a former leader of epoch {epoch} answers, and {latest} \
+             was seen",
+            log.topic
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -8,10 +8,20 @@ use cortado_model::DatabaseId;
 pub(crate) fn topic_of(prefix: &str, spec: &LogSpec) -> String {
     if spec.database == DatabaseId::CLUSTER && spec.uuid.0 == 0 {
         // Found by its name alone.
-        return format!("{prefix}-cluster");
+        return cluster_topic(prefix);
     }
     let life = (spec.uuid.0 >> 96) as u32;
     format!("{prefix}-{}-{life:08x}", spec.name)
+}
+
+/// The topic of the log of `_cluster`.
+pub(crate) fn cluster_topic(prefix: &str) -> String {
+    format!("{prefix}-cluster")
+}
+
+/// A topic as those of databases are called, and that there never is: no database has this name.
+pub(crate) fn any_database_topic(prefix: &str) -> String {
+    format!("{prefix}-0-00000000")
 }
 
 /// The topic of the streams of beats.

@@ -36,6 +36,10 @@ pub(crate) async fn read(
             Err(_) if page.next.offset > from.offset => break,
             Err(error) => return Err(error),
         };
+        // A page is of one leader.
+        if !page.entries.is_empty() && more.next.epoch != page.next.epoch {
+            break;
+        }
         bytes += more.entries.iter().map(|entry| entry.record.len()).sum::<usize>();
         page.entries.extend(more.entries);
         page.next = more.next;

@@ -17,6 +17,8 @@ pub(crate) struct PartitionFollower {
     partition: PartitionId,
     log: Option<Arc<KnownLog>>,
     position: LogPosition,
+    /// Whether the position's epoch is that of what comes before it.
+    has_epoch: bool,
     attachment: Option<Attachment>,
 }
 
@@ -27,8 +29,22 @@ impl PartitionFollower {
         partition: PartitionId,
         from: LogPosition,
     ) -> PartitionFollower {
-        let log = known.of(partition);
-        PartitionFollower { known, feeds, partition, log, position: from, attachment: None }
+        let (log, has_epoch) = (known.of(partition), true);
+        let (position, attachment) = (from, None);
+        PartitionFollower { known, feeds, partition, log, position, has_epoch, attachment }
+    }
+
+    /// One that begins at an offset, whatever comes before it.
+    pub(crate) fn anywhere(
+        known: Arc<KnownLogs>,
+        feeds: Arc<Feeds>,
+        partition: PartitionId,
+        from: u64,
+    ) -> PartitionFollower {
+        let from = LogPosition { offset: LogOffset(from), epoch: 0 };
+        let mut follower = PartitionFollower::new(known, feeds, partition, from);
+        follower.has_epoch = false;
+        follower
     }
 
     /// The log, or why it cannot be followed.
@@ -37,15 +53,32 @@ impl PartitionFollower {
             self.log = self.known.of(self.partition);
         }
         let log = self.log.clone().ok_or(LogReadError::Missing)?;
-        match log.ended() {
+        match log.ended().or_else(|| self.contradicted(&log)) {
             Some(error) => Err(error),
             None => Ok(log),
         }
     }
 
+    /// Why it cannot go on where it stands, if records of a later leader were seen before that.
+    fn contradicted(&self, log: &KnownLog) -> Option<LogReadError> {
+        // Checked once: what it is shown later it is shown in order.
+        if !self.has_epoch || self.attachment.is_some() {
+            return None;
+        }
+        let LogPosition { offset, epoch } = self.position;
+        let number = self.partition.number;
+        let parts = log.seen(number, |seen| seen.contradicts(offset.0, epoch)).flatten();
+        parts.map(|end| LogReadError::Diverged { end: LogOffset(end) })
+    }
+
+    /// Where it stands, as feeds want it.
+    fn place(&self) -> (u64, Option<u32>) {
+        (self.position.offset.0, self.has_epoch.then_some(self.position.epoch))
+    }
+
     fn attached(&mut self, log: &Arc<KnownLog>) -> &Attachment {
-        self.attachment
-            .get_or_insert_with(|| self.feeds.attach(self.partition, log, self.position.offset.0))
+        let place = self.place();
+        self.attachment.get_or_insert_with(|| self.feeds.attach(self.partition, log, place))
     }
 
     fn detach(&mut self) {
@@ -74,7 +107,7 @@ impl PartitionFollower {
             let (found, is_due) = cell.take(reader, position, bytes_max);
             match found {
                 Some(Found::Page(page)) => {
-                    self.position = page.next;
+                    (self.position, self.has_epoch) = (page.next, true);
                     self.took(is_due);
                     return Poll::Ready(Ok(page));
                 }
@@ -127,7 +160,7 @@ impl Follower for PartitionFollower {
             && self.attachment.as_ref().is_some_and(|attachment| {
                 to.offset.0 <= attachment.cell.wanted().saturating_add(SKIPPED_MAX)
             });
-        self.position = to;
+        (self.position, self.has_epoch) = (to, true);
         if !is_near {
             return self.detach();
         }

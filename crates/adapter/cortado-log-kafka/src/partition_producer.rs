@@ -4,10 +4,10 @@
 
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::outcome_queue::OutcomeQueue;
-use crate::producer_client::{ProducerClient, Ticket};
+use crate::producer_client::{ProducerClient, Show, Ticket};
 use crate::producer_pool::{LaneNumber, ProducerPool};
 use bytes::Bytes;
-use cortado_log::{AppendOutcome, Cause, Producer, RECORD_BYTES_MAX};
+use cortado_log::{AppendOutcome, Cause, Producer};
 use cortado_model::PartitionId;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +19,7 @@ pub(crate) struct PartitionProducer {
     partition: PartitionId,
     lane: LaneNumber,
     queue: Arc<OutcomeQueue>,
+    show: Show,
     /// Of what is not answered: whatever follows goes the same way, so that order is kept.
     client: Option<Arc<ProducerClient>>,
 }
@@ -28,9 +29,10 @@ impl PartitionProducer {
         known: Arc<KnownLogs>,
         pool: Arc<ProducerPool>,
         partition: PartitionId,
+        show: Show,
     ) -> PartitionProducer {
-        let lane = pool.lane_of(partition);
-        PartitionProducer { known, pool, partition, lane, queue: Arc::default(), client: None }
+        let (lane, queue) = (pool.lane_of(partition), Arc::default());
+        PartitionProducer { known, pool, partition, lane, queue, show, client: None }
     }
 
     /// The log, if it can be appended to.
@@ -54,7 +56,8 @@ impl PartitionProducer {
                 queue: Arc::clone(&self.queue),
                 number: self.queue.push(None),
                 log: Arc::clone(log),
-                partition: self.partition.number,
+                partition: self.partition,
+                show: Arc::clone(&self.show),
             };
             refused = client.send(record, ticket).err();
         }
@@ -90,8 +93,8 @@ impl Producer for PartitionProducer {
             return self.refuse(records.len(), &Cause::Missing);
         };
         let longest = records.iter().map(Bytes::len).max().unwrap_or_default();
-        if longest > RECORD_BYTES_MAX {
-            let max_bytes = RECORD_BYTES_MAX;
+        let max_bytes = log.record_bytes_max();
+        if longest > max_bytes {
             return self.refuse(records.len(), &Cause::TooLarge { bytes: longest, max_bytes });
         }
         self.hand_over(&records, &log);

@@ -4,14 +4,15 @@
 //! none, or when it must be. Start reading at [`ProducerClient::send`].
 
 use crate::client_config;
-use crate::client_voice::{tell_error, tell_log};
+use crate::client_voice::{LEADER_IN_DOUBT, tell_error, tell_log};
 use crate::delivery_verdict::{DeliveryReport, DeliveryVerdict, ends_the_client, judge};
 use crate::known_logs::KnownLog;
+use crate::lifecycle::kafka_number;
 use crate::outcome_queue::OutcomeQueue;
 use crate::settings::KafkaSettings;
 use cortado_kafka_ffi::delivery_status;
 use cortado_log::{AppendOutcome, Cause};
-use cortado_model::{LogOffset, LogPosition};
+use cortado_model::{LogOffset, LogPosition, PartitionId};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -41,6 +42,8 @@ struct Load {
     bytes: AtomicU64,
     /// It can append no more.
     ended: AtomicBool,
+    /// How often a broker has refused something with a code that also follows an append.
+    doubts: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +59,17 @@ pub(crate) struct Ticket {
     pub(crate) queue: Arc<OutcomeQueue>,
     pub(crate) number: u64,
     pub(crate) log: Arc<KnownLog>,
-    pub(crate) partition: u32,
+    pub(crate) partition: PartitionId,
+    pub(crate) show: Show,
+}
+
+/// Sees to it that a consumer shows what is acknowledged in a partition and was not seen.
+pub(crate) type Show = Arc<dyn Fn(PartitionId, &Arc<KnownLog>) + Send + Sync>;
+
+/// A record that librdkafka has, and how many doubts there were before that.
+struct Sent {
+    ticket: Ticket,
+    doubts: u64,
 }
 
 /// What reports turn into.
@@ -84,6 +97,11 @@ impl ProducerClient {
         self.load.bytes.load(Ordering::Relaxed)
     }
 
+    /// How often a broker has refused something with a code that also follows an append.
+    pub(crate) fn doubts(&self) -> u64 {
+        self.load.doubts.load(Ordering::Relaxed)
+    }
+
     /// Takes upon itself to answer `records` more; not if it is closed, or has ended.
     pub(crate) fn reserve(&self, records: usize) -> bool {
         let mut awaited = self.load.awaited.lock();
@@ -106,11 +124,12 @@ impl ProducerClient {
     /// Why it was not taken: the records behind it should not be handed over.
     pub(crate) fn send(&self, record: &[u8], ticket: Ticket) -> Result<(), Cause> {
         let log = Arc::clone(&ticket.log);
-        let partition = i32::try_from(ticket.partition).unwrap_or(i32::MAX);
+        let partition = kafka_number(ticket.partition.number);
         let bytes = record.len() as u64;
         self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let base: BaseRecord<'_, (), [u8], Box<Ticket>> =
-            BaseRecord::with_opaque_to(&log.topic, Box::new(ticket))
+        let sent = Sent { ticket, doubts: self.doubts() };
+        let base: BaseRecord<'_, (), [u8], Box<Sent>> =
+            BaseRecord::with_opaque_to(&log.topic, Box::new(sent))
                 .partition(partition)
                 .payload(record);
         let Some(producer) = &self.producer else { return Ok(()) };
@@ -120,8 +139,8 @@ impl ProducerClient {
             self.load.ended.store(true, Ordering::Relaxed);
         }
         let cause = Cause::refused(error);
-        let ticket = base.delivery_opaque;
-        self.load.answer(&ticket, AppendOutcome::NotAppended(cause.clone()));
+        let ticket = &base.delivery_opaque.ticket;
+        self.load.answer(ticket, AppendOutcome::NotAppended(cause.clone()));
         Err(cause)
     }
 
@@ -181,7 +200,12 @@ impl Load {
 }
 
 impl ClientContext for Deliveries {
+    /// librdkafka tells in the order in which it happened, on one queue: a doubt comes before the
+    /// report on any record that it concerns.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if facility == LEADER_IN_DOUBT {
+            self.load.doubts.fetch_add(1, Ordering::Relaxed);
+        }
         tell_log(level, facility, text);
     }
 
@@ -194,9 +218,9 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Ticket>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         let (message, error) = match result {
             Ok(message) => (message, None),
             Err((error, message)) => (message, Some(error)),
@@ -207,34 +231,40 @@ impl ProducerContext for Deliveries {
         if ends_the_client(code) {
             self.load.ended.store(true, Ordering::Relaxed);
         }
-        let status = delivery_status(message);
-        let report = DeliveryReport { code, status, offset: message.offset() };
-        let outcome = outcome_of(report, &ticket, || {
-            error.map_or_else(|| "it told no reason".to_owned(), ToString::to_string)
-        });
+        let is_doubted = self.load.doubts.load(Ordering::Relaxed) != sent.doubts;
+        let (status, offset) = (delivery_status(message), message.offset());
+        let report = DeliveryReport { code, status, offset, is_doubted };
+        let ticket = sent.ticket;
+        let above = match u64::try_from(offset) {
+            Ok(offset) if code == 0 => ticket.log.acknowledge(ticket.partition.number, offset),
+            Ok(_) | Err(_) => 0,
+        };
+        let why = || error.map_or_else(|| "it told no reason".to_owned(), ToString::to_string);
+        let outcome = match judge(report, above) {
+            DeliveryVerdict::At(offset) => return self.await_epoch(offset, ticket),
+            DeliveryVerdict::Somewhere => AppendOutcome::Somewhere,
+            DeliveryVerdict::NotAppended => AppendOutcome::NotAppended(Cause::refused(why())),
+            DeliveryVerdict::Perhaps => AppendOutcome::Perhaps(Cause::failed(why())),
+        };
         self.load.answer(&ticket, outcome);
+    }
+}
+
+impl Deliveries {
+    /// Answers where a record stands, as soon as it is known under which leader: that is read, not
+    /// told, and most records are read before they are acknowledged.
+    fn await_epoch(&self, offset: u64, ticket: Ticket) {
+        let (log, partition) = (Arc::clone(&ticket.log), ticket.partition);
+        let (show, load) = (Arc::clone(&ticket.show), Arc::clone(&self.load));
+        let answer = move |epoch: Option<u32>| {
+            let at = |epoch| AppendOutcome::At(LogPosition { offset: LogOffset(offset), epoch });
+            load.answer(&ticket, epoch.map_or(AppendOutcome::Somewhere, at));
+        };
+        if log.hear_epoch(partition.number, offset, Box::new(answer)) {
+            show(partition, &log);
+        }
     }
 }
 
 /// What cannot be read as a code of Kafka's.
 const UNKNOWN: i32 = -1;
-
-fn outcome_of(
-    report: DeliveryReport,
-    ticket: &Ticket,
-    why: impl FnOnce() -> String,
-) -> AppendOutcome {
-    let above = match u64::try_from(report.offset) {
-        Ok(offset) if report.code == 0 => ticket.log.acknowledge(ticket.partition, offset),
-        Ok(_) | Err(_) => 0,
-    };
-    match judge(report, above) {
-        DeliveryVerdict::At(offset) => {
-            // The epoch is not told with an acknowledgement.
-            AppendOutcome::At(LogPosition { offset: LogOffset(offset), epoch: 0 })
-        }
-        DeliveryVerdict::Somewhere => AppendOutcome::Somewhere,
-        DeliveryVerdict::NotAppended => AppendOutcome::NotAppended(Cause::refused(why())),
-        DeliveryVerdict::Perhaps => AppendOutcome::Perhaps(Cause::failed(why())),
-    }
-}

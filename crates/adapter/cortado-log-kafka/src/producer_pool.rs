@@ -140,6 +140,12 @@ impl ProducerPool {
         lane.former.retain(|client| !client.close_if_idle());
     }
 
+    /// Those that are in use.
+    #[cfg(test)]
+    pub(crate) fn clients(&self) -> Vec<Arc<ProducerClient>> {
+        self.lanes.iter().map(|lane| Arc::clone(&lane.lock().client)).collect()
+    }
+
     fn take_spare(&self) -> Option<Arc<ProducerClient>> {
         let spare = self.spare.lock().take();
         let made = || match ProducerClient::new(&self.settings) {

@@ -9,8 +9,13 @@ use std::ops::Range;
 /// What batches prove of a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GapVerdict {
-    /// Nothing but markers stands between its beginning and this offset, which is behind it.
-    Proven(u64),
+    /// Nothing but markers stands between its beginning and an offset behind it.
+    Proven {
+        /// That offset.
+        to: u64,
+        /// Of the broker leader that wrote the last of them; `None` if there is none.
+        epoch: Option<u32>,
+    },
     /// The same, up to this offset inside of it, where the batches end: more are needed.
     ProvenUpTo(u64),
     /// A record stands at this offset, which the consumer has not shown: it must read it again.
@@ -26,6 +31,7 @@ pub(crate) enum GapVerdict {
 struct Batch {
     first: u64,
     last: u64,
+    epoch: u32,
     records: u64,
     is_control: bool,
 }
@@ -45,7 +51,7 @@ const CONTROL: u16 = 1 << 5;
 ///
 /// * `batches`: may begin before the gap, and end in the middle of a batch.
 pub(crate) fn judge_gap(gap: Range<u64>, mut batches: &[u8]) -> GapVerdict {
-    let mut proven = gap.start;
+    let (mut proven, mut epoch) = (gap.start, None);
     while proven < gap.end {
         let batch = match take_batch(&mut batches) {
             Ok(Some(batch)) => batch,
@@ -67,9 +73,9 @@ pub(crate) fn judge_gap(gap: Range<u64>, mut batches: &[u8]) -> GapVerdict {
                 GapVerdict::Hole(proven)
             };
         }
-        proven = batch.last + 1;
+        (proven, epoch) = (batch.last + 1, Some(batch.epoch));
     }
-    GapVerdict::Proven(proven)
+    GapVerdict::Proven { to: proven, epoch }
 }
 
 /// Takes one whole batch; none if the bytes end before it does.
@@ -92,7 +98,8 @@ fn take_batch(bytes: &mut &[u8]) -> Result<Option<Batch>, ()> {
     let attributes = (number(21)? >> 16) as u16;
     let (last_delta, records) = (u64::from(number(23)?), u64::from(number(57)?));
     let last = first.checked_add(last_delta).filter(|last| *last < i64::MAX as u64).ok_or(())?;
-    Ok(Some(Batch { first, last, records, is_control: attributes & CONTROL != 0 }))
+    let epoch = number(12)?;
+    Ok(Some(Batch { first, last, epoch, records, is_control: attributes & CONTROL != 0 }))
 }
 
 #[cfg(test)]
@@ -110,10 +117,16 @@ mod tests {
         behind.extend(b"the records");
         let mut bytes = first.to_be_bytes().to_vec();
         bytes.extend((behind.len() as u32 + 9).to_be_bytes());
-        bytes.extend([0, 0, 0, 3, MAGIC]);
+        bytes.extend([0, 0, 0, EPOCH as u8, MAGIC]);
         bytes.extend(crc32c::crc32c(&behind).to_be_bytes());
         bytes.extend(behind);
         bytes
+    }
+
+    const EPOCH: u32 = 3;
+
+    fn proven(to: u64) -> GapVerdict {
+        GapVerdict::Proven { to, epoch: Some(EPOCH) }
     }
 
     fn marker(at: u64) -> Vec<u8> {
@@ -131,11 +144,11 @@ mod tests {
 
     #[test]
     fn markers_prove_a_gap() {
-        check(5..6, &[marker(5)], GapVerdict::Proven(6));
-        check(5..8, &[marker(5), marker(6), marker(7), records(8, 2)], GapVerdict::Proven(8));
+        check(5..6, &[marker(5)], proven(6));
+        check(5..8, &[marker(5), marker(6), marker(7), records(8, 2)], proven(8));
         // The answer begins with the batch that holds what stands before the gap.
-        check(5..6, &[records(3, 2), marker(5)], GapVerdict::Proven(6));
-        check(5..5, &[], GapVerdict::Proven(5));
+        check(5..6, &[records(3, 2), marker(5)], proven(6));
+        check(5..5, &[], GapVerdict::Proven { to: 5, epoch: None });
     }
 
     #[test]

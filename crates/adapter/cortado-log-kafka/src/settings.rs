@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`KafkaSettings`].
 
+use crate::security::KafkaSecurity;
+use crate::setting_error::KafkaSettingError;
 use std::time::Duration;
 
 /// Where the logs are, and what is demanded of them.
@@ -26,21 +28,11 @@ pub struct KafkaSettings {
     pub identity_interval: Duration,
     /// How long a beat may be on its way before its sender hears that it was not sent.
     pub beat_timeout: Duration,
+    /// How brokers are spoken to, and as whom.
+    pub security: KafkaSecurity,
     /// More settings of librdkafka, for every client: `client.id`, `broker.address.family` and the
-    /// like. Those on which the promises rest are refused, and so is all that needs TLS or SASL.
+    /// like. Those on which the promises rest are refused, and so is what `security` says.
     pub client_options: Vec<(String, String)>,
-}
-
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is {found:?}, but {wanted}")]
-pub struct KafkaSettingError {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub found: String,
-    /// What would do.
-    pub wanted: &'static str,
 }
 
 /// Room for the longest part behind it, which is a database's name, and for Kafka's bound of 249.
@@ -59,6 +51,7 @@ impl KafkaSettings {
             call_timeout: Duration::from_secs(10),
             identity_interval: Duration::from_secs(2),
             beat_timeout: Duration::from_secs(2),
+            security: KafkaSecurity::default(),
             client_options: Vec::new(),
         }
     }
@@ -88,9 +81,12 @@ impl KafkaSettings {
         if !(2..=16).contains(&self.consumers) {
             return refused("consumers", self.consumers.to_string(), "it must be 2 to 16");
         }
+        self.security.check()?;
         for (name, value) in &self.client_options {
             if let Some(wanted) = refusal(name) {
-                return refused(name, value.clone(), wanted);
+                // It may be a secret.
+                let shown = if name.contains("password") { "set" } else { value.as_str() };
+                return refused(name, shown.to_owned(), wanted);
             }
         }
         Ok(())
@@ -130,7 +126,10 @@ fn refusal(name: &str) -> Option<&'static str> {
     }
     let secured = ["security.", "ssl.", "sasl.", "enable.ssl"];
     let is_secured = secured.iter().any(|prefix| name.starts_with(prefix));
-    is_secured.then_some("this build speaks to Kafka without TLS and SASL only")
+    let wanted = "of TLS and SASL only security.protocol, ssl.ca.location, \
+        ssl.certificate.location, ssl.key.location, sasl.mechanism and sasl.username can be set, \
+        and a file with the password";
+    is_secured.then_some(wanted)
 }
 
 #[cfg(test)]
@@ -158,6 +157,9 @@ mod tests {
         let option = |name: &str| vec![(name.to_owned(), "1".to_owned())];
         check(|s| s.client_options = option("client.id"), None);
         check(|s| s.client_options = option("acks"), Some("acks"));
-        check(|s| s.client_options = option("ssl.ca.location"), Some("ssl.ca.location"));
+        check(|s| s.client_options = option("ssl.cipher.suites"), Some("ssl.cipher.suites"));
+        let mut settings = KafkaSettings::new("127.0.0.1:9092");
+        settings.client_options = vec![("sasl.password".to_owned(), "hush".to_owned())];
+        assert!(!settings.check().unwrap_err().to_string().contains("hush"));
     }
 }

@@ -5,9 +5,14 @@
 use crate::settings::KafkaSettings;
 use cortado_kafka_ffi::DescribedTopic;
 use cortado_log::{Drift, RECORD_BYTES_MAX};
+use std::collections::BTreeMap;
 
-/// Bytes of a batch of one record of the largest length: record, its headers, those of the batch.
-pub(crate) const BATCH_BYTES_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
+/// Bytes of a batch of one record beside it: its headers, and those of the batch.
+const HEADERS_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a batch of one record of the largest length.
+pub(crate) const BATCH_BYTES_MAX: usize = RECORD_BYTES_MAX + HEADERS_BYTES_MAX;
+/// A topic that takes less holds not every document that the API promises to take.
+const BATCH_BYTES_MIN: usize = (2 << 20) + HEADERS_BYTES_MAX;
 
 /// The settings with which a topic is made and that are demanded of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,11 @@ pub(crate) struct TopicDemands {
 enum Demand {
     Is(String),
     AtLeast(u64),
+    /// It is made with the one, and what is there must have the other or more.
+    Made {
+        with: u64,
+        least: u64,
+    },
 }
 
 impl TopicDemands {
@@ -29,7 +39,10 @@ impl TopicDemands {
         demands.demands.extend([
             ("retention.ms", Demand::Is("-1".to_owned())),
             ("retention.bytes", Demand::Is("-1".to_owned())),
-            ("max.message.bytes", Demand::AtLeast(BATCH_BYTES_MAX as u64)),
+            (
+                RECORD_LENGTH,
+                Demand::Made { with: BATCH_BYTES_MAX as u64, least: BATCH_BYTES_MIN as u64 },
+            ),
         ]);
         demands
     }
@@ -98,17 +111,17 @@ impl Demand {
     fn value(&self) -> String {
         match self {
             Demand::Is(value) => value.clone(),
-            Demand::AtLeast(number) => number.to_string(),
+            Demand::AtLeast(number) | Demand::Made { with: number, .. } => number.to_string(),
         }
     }
 
     fn is_met(&self, found: Option<&str>) -> bool {
         match (self, found) {
             (Demand::Is(value), Some(found)) => value == found,
-            (Demand::AtLeast(number), Some(found)) => {
+            (Demand::AtLeast(number) | Demand::Made { least: number, .. }, Some(found)) => {
                 found.parse().is_ok_and(|n: u64| n >= *number)
             }
-            (Demand::Is(_) | Demand::AtLeast(_), None) => false,
+            (Demand::Is(_) | Demand::AtLeast(_) | Demand::Made { .. }, None) => false,
         }
     }
 }
@@ -117,10 +130,21 @@ impl std::fmt::Display for Demand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Demand::Is(value) => f.write_str(value),
-            Demand::AtLeast(number) => write!(f, "at least {number}"),
+            Demand::AtLeast(number) | Demand::Made { least: number, .. } => {
+                write!(f, "at least {number}")
+            }
         }
     }
 }
+
+/// Bytes of one record at most in a topic with these settings.
+pub(crate) fn record_bytes_max(told: &BTreeMap<String, String>) -> usize {
+    let batch = told.get(RECORD_LENGTH).and_then(|told| told.parse::<usize>().ok());
+    let batch = batch.unwrap_or(BATCH_BYTES_MAX).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+    batch - HEADERS_BYTES_MAX
+}
+
+const RECORD_LENGTH: &str = "max.message.bytes";
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +195,21 @@ mod tests {
         check(("min.insync.replicas", Some("3")), WELL, &[]);
         check(("max.message.bytes", Some("1048588")), WELL, &["max.message.bytes"]);
         check(("max.message.bytes", Some("33554432")), WELL, &[]);
+        check(("max.message.bytes", Some("4194304")), WELL, &[]);
+    }
+
+    #[test]
+    fn a_topic_that_takes_less_bounds_the_records() {
+        let check = |told: &[&str], want| {
+            let told = told.iter().map(|told| (RECORD_LENGTH.to_owned(), (*told).to_owned()));
+            assert_eq!(record_bytes_max(&told.collect()), want);
+        };
+        check(&["16842752"], RECORD_BYTES_MAX);
+        check(&["33554432"], RECORD_BYTES_MAX);
+        check(&["4259840"], 4 << 20);
+        // Less is drift: nothing is written until it is mended.
+        check(&["1048588"], 2 << 20);
+        check(&[], RECORD_BYTES_MAX);
     }
 
     #[test]

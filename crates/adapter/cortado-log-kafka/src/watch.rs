@@ -8,8 +8,11 @@ use crate::cluster_admin::ClusterAdmin;
 use crate::feeds::Feeds;
 use crate::known_logs::{KnownLog, KnownLogs, Standing};
 use crate::lifecycle::{Lifecycle, kafka_number, standing_of};
+use crate::opening::longest_session;
+use crate::record_witness::RecordWitness;
 use cortado_kafka_ffi::OffsetEdge;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -20,30 +23,63 @@ const TOPICS_AT_ONCE: usize = 200;
 /// How often is looked whether consumers show what there is.
 const CONSUMERS_EVERY: Duration = Duration::from_secs(5);
 
+/// How often brokers are asked how they are set: that changes when they start again.
+const SESSION_EVERY: Duration = Duration::from_secs(60);
+
 /// What the watch looks at; it ends when they have gone.
 pub(crate) struct Watched {
     pub(crate) admin: Arc<ClusterAdmin>,
     pub(crate) known: Arc<KnownLogs>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) feeds: Weak<Feeds>,
+    pub(crate) witness: Arc<RecordWitness>,
+    /// The longest session of a broker, in milliseconds.
+    pub(crate) session: Arc<AtomicU64>,
     pub(crate) interval: Duration,
 }
 
 /// Looks again and again.
 pub(crate) async fn watch(watched: Watched) {
+    // A broker that has died keeps who asks it waiting.
+    tokio::select! {
+        () = watch_logs(&watched) => {}
+        () = watch_sessions(&watched) => {}
+    }
+}
+
+async fn watch_sessions(watched: &Watched) {
+    loop {
+        look_at_sessions(watched).await;
+        sleep(SESSION_EVERY).await;
+    }
+}
+
+async fn watch_logs(watched: &Watched) {
     let mut identities = IdentityWatch::default();
     let mut consumers = ConsumerWatch::default();
-    let mut looked = Instant::now();
+    let (mut looked, mut waited) = (Instant::now(), Vec::new());
     loop {
         sleep(watched.interval).await;
         let Some(feeds) = watched.feeds.upgrade() else { return };
         feeds.relieve();
-        identities.look(&watched).await;
+        watched.witness.show_all(&mut waited);
+        identities.look(watched).await;
         feeds.tell_ends();
         if looked.elapsed() >= CONSUMERS_EVERY {
             looked = Instant::now();
-            consumers.look(&watched, &feeds).await;
+            consumers.look(watched, &feeds).await;
         }
+    }
+}
+
+async fn look_at_sessions(watched: &Watched) {
+    match longest_session(&watched.admin).await {
+        Ok(longest) => {
+            let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+            watched.session.store(longest, Ordering::Relaxed);
+        }
+        // The user may lack the right: the default is a good guess, and advice was given at `init`.
+        Err(error) => debug!(%error, "the brokers do not tell how long their sessions are"),
     }
 }
 

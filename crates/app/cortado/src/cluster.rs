@@ -4,7 +4,7 @@
 
 use crate::demo;
 use crate::failure::{Exit, Failure};
-use crate::kafka_arguments::KafkaMember;
+use crate::kafka_arguments::KafkaArguments;
 use crate::serve::{RawServe, open_beats, open_log};
 use crate::server_arguments::{Form, OutputArguments};
 use crate::terminal::stdout;
@@ -30,20 +30,8 @@ pub(crate) enum ClusterCommand {
 /// What `cortado cluster init` is told.
 #[derive(Debug, Args)]
 pub(crate) struct InitArguments {
-    /// Brokers of the log, one or more, separated by commas
-    #[arg(long, value_name = "HOST:PORT,…", env = "CORTADO_KAFKA")]
-    kafka: Option<String>,
-    /// What the names of the log's topics begin with [default: cortado]
-    #[arg(long, value_name = "NAME", env = "CORTADO_PREFIX")]
-    prefix: Option<String>,
-    /// Make do with one broker: a lost disk is a lost log
-    #[arg(
-        long,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        env = "CORTADO_ALLOW_UNREPLICATED_LOG"
-    )]
-    allow_unreplicated_log: Option<bool>,
+    #[command(flatten)]
+    log: KafkaArguments,
     /// TOML file of `cortado serve`, of which this takes what concerns the log
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
     config: Option<PathBuf>,
@@ -60,11 +48,9 @@ pub(crate) fn run(command: ClusterCommand) -> Result<Exit, Failure> {
 }
 
 fn init(arguments: InitArguments) -> Result<Exit, Failure> {
-    let InitArguments { kafka, prefix, allow_unreplicated_log, config, output } = arguments;
+    let InitArguments { log, config, output } = arguments;
     let file = config.as_deref().map(RawServe::read).transpose()?.unwrap_or_default();
-    let kafka = kafka.map(KafkaMember::Brokers);
-    let line = RawServe { kafka, prefix, allow_unreplicated_log, ..RawServe::default() };
-    let settings = line.over(file).kafka().validate()?;
+    let settings = RawServe::of_log(log).over(file).kafka().validate()?;
     // The log's own tasks need a thread besides the one that waits for answers.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().map_err(Failure::new)?;
@@ -120,6 +106,9 @@ fn not_begun(error: &IdentityError, settings: &KafkaSettings) -> Failure {
         IdentityError::IdentityLost => failure
             .next(format!("there is a cluster in topic {topic} already: start its nodes"))
             .next("for another one, choose another --prefix"),
+        IdentityError::LogDrifted { .. } => failure
+            .next(format!("set topic {topic} as docs/operations/kafka.md says"))
+            .next("or delete it, if nothing is in it, and let this command make it"),
         IdentityError::LogUnverified(_) => {
             failure.next(format!("set topic {topic} as docs/operations/kafka.md says"))
         }

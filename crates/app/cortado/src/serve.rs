@@ -13,7 +13,7 @@ pub(crate) use settings::RawServe;
 
 use crate::dev::warn_if_exposed;
 use crate::failure::{Exit, Failure};
-use crate::kafka_arguments::KafkaMember;
+use crate::kafka_arguments::KafkaArguments;
 use crate::logging::{self, LogFormat};
 use crate::service_manager::{Notice, notify};
 use crate::stop_signals::{ReloadSignal, StopSignals};
@@ -54,20 +54,8 @@ pub(crate) struct ServeArguments {
     /// separated by commas
     #[arg(long = "seed", value_name = "HOST:PORT", env = "CORTADO_SEEDS", value_delimiter = ',')]
     seeds: Vec<String>,
-    /// Brokers of the log, one or more, separated by commas
-    #[arg(long, value_name = "HOST:PORT,…", env = "CORTADO_KAFKA")]
-    kafka: Option<String>,
-    /// What the names of the log's topics begin with [default: cortado]
-    #[arg(long, value_name = "NAME", env = "CORTADO_PREFIX")]
-    prefix: Option<String>,
-    /// Make do with one broker: a lost disk is a lost log
-    #[arg(
-        long,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        env = "CORTADO_ALLOW_UNREPLICATED_LOG"
-    )]
-    allow_unreplicated_log: Option<bool>,
+    #[command(flatten)]
+    log: KafkaArguments,
     /// What fails together with this node, such as a rack
     #[arg(long, value_name = "NAME", env = "CORTADO_ZONE")]
     zone: Option<String>,
@@ -170,9 +158,6 @@ fn raw(arguments: ServeArguments) -> RawServe {
         peer_listen: arguments.peer_listen,
         peer_advertise: arguments.peer_advertise,
         seeds: (!seeds.is_empty()).then_some(seeds),
-        kafka: arguments.kafka.map(KafkaMember::Brokers),
-        prefix: arguments.prefix,
-        allow_unreplicated_log: arguments.allow_unreplicated_log,
         zone: arguments.zone,
         capacity: arguments.capacity,
         allow_hosts: (!allow_hosts.is_empty()).then_some(allow_hosts),
@@ -182,6 +167,7 @@ fn raw(arguments: ServeArguments) -> RawServe {
         peer_certificate_file: arguments.peer_certificate_file,
         peer_key_file: arguments.peer_key_file,
         peer_domain: arguments.peer_domain,
+        ..RawServe::of_log(arguments.log)
     }
 }
 

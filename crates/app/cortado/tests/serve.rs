@@ -10,11 +10,18 @@ mod layers;
 #[path = "serve/rotation.rs"]
 mod rotation;
 
-use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
+use cortado_kafka_brokers::{
+    KafkaBrokers, Pace, Secured, brokers_for_test, secured_brokers_for_test,
+};
+use cortado_log::{Log, LogSpec};
+use cortado_log_kafka::{KafkaLog, KafkaSettings};
+use cortado_model::{DatabaseId, PartitionUuid};
 use harness::http::Http;
 use harness::ran::{Ran, binary};
 use harness::{BOUND, Server};
 use serde_json::{Value, json};
+use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -319,4 +326,128 @@ fn a_cluster_of_processes_grows_and_shrinks_without_losing_a_write() {
     assert_eq!(router.all_documents("shop/item").len(), 20 + done.len());
     let told = router.cortado(&["explain", "--last", "200"]).done();
     assert!(told.contains("a replica moves from") && told.contains("change 2 is done"), "{told}");
+}
+
+/// Makes a topic as a person does who does not know what it must be like.
+fn make_by_hand(site: &Site) {
+    let (replication_factor, min_insync_replicas) = (2, 1);
+    let settings = KafkaSettings {
+        replication_factor,
+        min_insync_replicas,
+        topic_prefix: site.prefix.clone(),
+        ..KafkaSettings::new(&site.kafka)
+    };
+    let spec = LogSpec {
+        database: DatabaseId::CLUSTER,
+        name: "_cluster".to_owned(),
+        uuid: PartitionUuid(0),
+        partitions: 1,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log = KafkaLog::open(settings).await.unwrap();
+        log.create(&spec).await.unwrap();
+    });
+}
+
+#[test]
+fn a_cluster_does_not_begin_where_its_log_would_not_be_safe() {
+    let Some(site) = Site::new() else { return };
+    make_by_hand(&site);
+    let refused = Ran::of(site.cortado(&["cluster", "init"]), "");
+    refused.refused(
+        1,
+        &[
+            "the log of _cluster is not as it should be",
+            "min.insync.replicas is 1, not at least 2",
+            "docs/operations/kafka.md",
+        ],
+    );
+}
+
+#[test]
+fn two_clusters_under_one_prefix_are_told_apart() {
+    let (Some(one), Some(mut other)) = (Site::new(), Site::new()) else { return };
+    let (first, second) = (one.init(), other.init());
+    assert_ne!(first["cluster"], second["cluster"]);
+    drop(one.start("a"));
+    // The prefix is mistaken for the other cluster's.
+    other.prefix.clone_from(&one.prefix);
+    let again = other.init();
+    assert_eq!((&again["done"], &again["cluster"]), (&json!("existed"), &first["cluster"]));
+    drop(other.start("b"));
+    let mut mistaken = Site::new().unwrap();
+    mistaken.init();
+    let mut node = mistaken.cortado(&["serve", "--node", "a", "--data"]);
+    node.arg(one.data("a")).args(["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]);
+    let refused = Ran::of(node, "");
+    refused.refused(1, &["belongs to cluster", "check kafka and prefix"]);
+    mistaken.prefix.push_str("-nothing");
+    let refused = Ran::of(mistaken.node("a", "a"), "");
+    refused.refused(1, &["there is no cluster in the log", "cortado cluster init --kafka"]);
+}
+
+#[test]
+fn brokers_that_do_not_answer_are_named() {
+    // Nothing listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut init = binary();
+    init.args(["cluster", "init", "--kafka", &format!("127.0.0.1:{port}")]);
+    let refused = Ran::of(init, "");
+    let named = format!("the Kafka cluster at 127.0.0.1:{port} does not answer");
+    refused.refused(1, &[&named, "check that the brokers run"]);
+    let mut init = binary();
+    init.args(["cluster", "init", "--kafka", "localhost"]);
+    Ran::of(init, "").refused(2, &["invalid address \"localhost\" in kafka"]);
+}
+
+#[test]
+fn a_user_comes_over_tls_with_a_password_from_a_file() {
+    let (user, password) = ("cortado".to_owned(), "correcthorse".to_owned());
+    let secured = Secured { user, password, with_acls: true };
+    let Some(brokers) = secured_brokers_for_test(1, secured) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("password"), "correcthorse\n").unwrap();
+    fs::copy(brokers.authority(), folder.path().join("brokers.pem")).unwrap();
+    let file = folder.path().join("cortado.toml");
+    let text = format!(
+        "allow_unreplicated_log = true\nkafka_password_file = \"password\"\n[kafka]\n\
+         \"bootstrap.servers\" = \"{}\"\n\"security.protocol\" = \"SASL_SSL\"\n\
+         \"ssl.ca.location\" = \"brokers.pem\"\n\"sasl.mechanism\" = \"SCRAM-SHA-256\"\n\
+         \"sasl.username\" = \"cortado\"\n",
+        brokers.bootstrap_secured()
+    );
+    fs::write(&file, text).unwrap();
+    let init = |more: &[&str]| {
+        let mut init = binary();
+        init.args(["cluster", "init", "--config"]).arg(&file).args(more);
+        Ran::of(init, "")
+    };
+    // Nobody has allowed the user anything.
+    let refused = init(&[]);
+    refused.refused(
+        1,
+        &[
+            "User:cortado may not Describe, DescribeConfigs, Create, Write, Read, Delete topic \
+             cortado-cluster",
+            "--allow-principal User:cortado --operation Create",
+            "--topic cortado- --resource-pattern-type prefixed",
+            "nothing was made",
+        ],
+    );
+    fs::write(folder.path().join("password"), "wrong\n").unwrap();
+    let refused = init(&[]);
+    let refused =
+        refused.refused(1, &["the brokers do not take User:cortado", "kafka_password_file"]);
+    for said in [&refused.out, &refused.err] {
+        assert!(!said.contains("wrong") && !said.contains("correcthorse"), "{said}");
+    }
+    let refused = init(&["--kafka-property", "sasl.password=correcthorse"]);
+    refused.refused(2, &["sasl.password is a secret"]);
+    // In the clear, and as nobody in particular, who is the administrator here.
+    let mut plain = binary();
+    plain.args(["cluster", "init", "--allow-unreplicated-log", "--output", "json"]);
+    plain.args(["--kafka", &brokers.bootstrap()]);
+    let begun: Value = serde_json::from_str(&Ran::of(plain, "").done()).unwrap();
+    assert_eq!(begun["done"], "created");
 }

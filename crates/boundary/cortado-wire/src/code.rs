@@ -183,6 +183,8 @@ codes! {
     LogUnavailable = "log_unavailable", "The log does not accept writes";
     /// The partition takes no writes any more.
     ReadOnly = "read_only", "The partition is read-only";
+    /// A setting of the database's log endangers what would be written.
+    LogDrift = "log_drift", "The database is read-only: its log's settings are not safe";
     /// The process is ending.
     ShuttingDown = "shutting_down", "The server is shutting down";
     /// Perhaps done.

@@ -29,6 +29,7 @@ pub use usage::{LogDisk, LogUsage};
 use cortado_model::{LogId, LogOffset, LogPosition, PartitionId};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// What a log operation will answer. Work has been handed over when it is returned; dropping it
 /// gives up the answer, never the work.
@@ -96,6 +97,16 @@ pub trait Log: Send + Sync + 'static {
         below: LogOffset,
     ) -> Pending<Result<(), TrimError>>;
 
+    /// Bytes of one record of `partition` at most, as it is known now: what all allow, or less.
+    fn record_bytes_max(&self, _partition: PartitionId) -> usize {
+        self.traits().record_bytes_max
+    }
+
+    /// How long an append may take while all is well, as it is known now.
+    fn stall_max(&self) -> Duration {
+        STALL_MAX
+    }
+
     /// Whether there is room for more than what has a [priority](AppendPriority). Costs little.
     fn has_room(&self) -> bool {
         true
@@ -122,6 +133,9 @@ pub struct LogTraits {
     /// Bytes of one record at most; a longer one is [`Cause::TooLarge`].
     pub record_bytes_max: usize,
 }
+
+/// A disk of this machine may stall for seconds; longer than that it is as good as gone.
+const STALL_MAX: Duration = Duration::from_secs(15);
 
 /// Bytes of one record at most in a log that has no limit of its own: a transaction of the largest
 /// request body, and its header.

@@ -46,6 +46,8 @@ pub enum WriteAnswer {
     NoSuchDatabase,
     /// Definitely not done: no replica can lead, since the stores are full.
     NoRoom,
+    /// Definitely not done: a setting of the database's log endangers what would be acknowledged.
+    LogDrift,
     /// Definitely not done: the deadline passed before it was begun.
     Late,
     /// Perhaps done.

@@ -70,7 +70,7 @@ impl<C: Caller> Life<C> {
         pending: &PendingWrite<C>,
         turn: &Turn<'_, C>,
     ) -> Result<Endings, StoreError> {
-        let bytes_max = turn.settings.record_bytes_max;
+        let bytes_max = turn.settings.log.record_bytes_max;
         let mut so_far = Endings::default();
         let mut changed = BTreeSet::new();
         // For all of them together, since the partition waits.

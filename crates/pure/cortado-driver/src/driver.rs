@@ -11,7 +11,7 @@ use crate::news::News;
 use crate::rebuilding::{Rebuilding, Rebuilt};
 use crate::restart::{Beginning, judge};
 use crate::role::ReplicaRole;
-use crate::settings::{Me, Settings};
+use crate::settings::{LogLimits, Me, Settings};
 use crate::standing::{Folded, PeerStanding};
 use crate::turn::Turn;
 use crate::write::Caller;
@@ -138,10 +138,15 @@ impl<C: Caller> Driver<C> {
         };
     }
 
+    /// The log has other limits from now on.
+    pub fn heed(&mut self, limits: LogLimits) {
+        self.settings.log = limits;
+    }
+
     /// When [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Millis> {
         match &self.stage {
-            Stage::Living(life) => life.wake_at(self.settings.append_timeout_ms),
+            Stage::Living(life) => life.wake_at(self.settings.log.append_timeout_ms),
             Stage::AwaitingRoom { probe: None, due } | Stage::Resting(due) => Some(*due),
             Stage::Rebuilding(rebuilding) => rebuilding.wake_at(),
             Stage::AwaitingRoom { probe: Some(_), .. }

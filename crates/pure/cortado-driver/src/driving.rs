@@ -148,7 +148,7 @@ impl<C: Caller> Life<C> {
 
     /// A producer that never answers must not hold the partition for ever.
     fn give_up_if_silent(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
-        let due = self.appends.due(turn.settings.append_timeout_ms);
+        let due = self.appends.due(turn.settings.log.append_timeout_ms);
         if due.is_none_or(|due| turn.clock() < due) {
             return Ok(());
         }

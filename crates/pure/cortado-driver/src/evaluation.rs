@@ -236,7 +236,7 @@ impl<C: Caller> Life<C> {
             bytes += change.as_ref().map_or(0, bytes_of);
             changes.extend(change);
         }
-        let bytes_max = turn.settings.record_bytes_max;
+        let bytes_max = turn.settings.log.record_bytes_max;
         if bytes > bytes_max {
             let too_large = Refused::TooLarge { bytes, bytes_max };
             return Ok(Evaluation::Settle(Settled::Ended(Err(too_large))));

@@ -62,6 +62,6 @@ pub use remembered_answer::{AnswerError, RememberedAnswer};
 pub use requests::{INBOX_MAX, WAITING_MAX};
 pub use role::ReplicaRole;
 pub use serving::{Level, Proof, Serving, Sighting};
-pub use settings::{COPY_BEYOND_RECORDS, GATHER_BYTES_MAX, Me, Settings, TrimPolicy};
+pub use settings::{COPY_BEYOND_RECORDS, GATHER_BYTES_MAX, LogLimits, Me, Settings, TrimPolicy};
 pub use standing::{Folded, PeerAnswers, PeerStanding};
 pub use write::{Caller, Refused, TableRules, Tables, UnknownWhy, WriteMode, WriteOrder, Written};

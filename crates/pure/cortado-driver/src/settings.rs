@@ -13,13 +13,10 @@ pub struct Settings {
     /// How leadership is proven for a write that publishes nothing, where the log's end cannot be
     /// read locally: [`ReadNeed::Lease`], or [`ReadNeed::Barrier`] where no clock may be assumed.
     pub proof: ReadNeed,
-    /// The longest record that the log takes.
-    pub record_bytes_max: usize,
+    /// What the log takes at first; [`Driver::heed`](crate::Driver::heed) tells more.
+    pub log: LogLimits,
     /// When replicas compare their state, and the log may forget.
     pub trim: TrimPolicy,
-    /// A producer that has not answered an append for this long is given up. Longer than the log
-    /// may stall while all is well.
-    pub append_timeout_ms: u64,
     /// Bytes that are committed and not in the store, beyond which nothing more is read and nothing
     /// is added to a batch; 1 or more. One read, and so one record of any length, may exceed it.
     pub gather_bytes_max: usize,
@@ -30,6 +27,16 @@ pub struct Settings {
 
 /// Folded within a second or so.
 pub const COPY_BEYOND_RECORDS: u64 = 10_000;
+
+/// What a log takes, and how long that may take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// The longest record that the log takes.
+    pub record_bytes_max: usize,
+    /// A producer that has not answered an append for this long is given up. Longer than the log
+    /// may stall while all is well.
+    pub append_timeout_ms: u64,
+}
 
 /// As much as a store takes in a fraction of a second, and enough for it never to wait for a read:
 /// a replica that has been away reads faster than it stores, and one commit without an end would

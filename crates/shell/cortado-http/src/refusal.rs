@@ -52,6 +52,7 @@ fn code_of_not_done(why: NotDoneWhy) -> Code {
         NotDoneWhy::LogFull => Code::StorageFull,
         NotDoneWhy::Unusable => Code::LogUnavailable,
         NotDoneWhy::ReadOnly => Code::ReadOnly,
+        NotDoneWhy::LogDrift => Code::LogDrift,
         NotDoneWhy::Ending => Code::ShuttingDown,
     }
 }

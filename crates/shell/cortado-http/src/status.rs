@@ -74,6 +74,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::Unavailable
         | Code::LogUnavailable
         | Code::ReadOnly
+        | Code::LogDrift
         | Code::ShuttingDown
         | Code::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,

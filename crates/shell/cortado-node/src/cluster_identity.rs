@@ -2,10 +2,11 @@
 //!
 //! Start reading at [`identity`].
 
+use crate::log_drifts::told;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
 use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
-use cortado_log::{Log, LogReadError, VerifyError};
+use cortado_log::{Log, LogReadError, Verified, VerifyError};
 use cortado_model::{ClusterUuid, LogOffset, LogPosition, NodeId, PartitionId, WallMillis};
 use cortado_peer::PeerNetwork;
 use cortado_replica::{Body, FoldState, Frame, Genesis};
@@ -30,6 +31,12 @@ pub enum IdentityError {
     /// The cluster's own log cannot be looked for, or is not as it should be.
     #[error("the log of _cluster cannot be verified")]
     LogUnverified(#[source] VerifyError),
+    /// The cluster's own log is there, and its settings endanger what would be written.
+    #[error("the log of _cluster is not as it should be: {differs}")]
+    LogDrifted {
+        /// What differs, in words.
+        differs: String,
+    },
     /// The cluster's own log cannot be begun.
     #[error("the log of _cluster cannot be created")]
     LogUnwritable(#[source] BeginError),
@@ -139,6 +146,11 @@ pub async fn begin_cluster(log: &dyn Log) -> Result<(ClusterUuid, bool), Identit
         Err(IdentityError::LogEmpty) => true,
         Err(error) => return Err(error),
     };
+    if let Ok(Verified { drift, .. }) = log.verify(&cluster_spec()).await
+        && !drift.is_empty()
+    {
+        return Err(IdentityError::LogDrifted { differs: told(&drift) });
+    }
     let own = ClusterUuid(random_u128());
     if is_new {
         let genesis = |_| cluster_genesis(own);

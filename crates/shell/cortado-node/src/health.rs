@@ -3,6 +3,7 @@
 //! Measures and remembers; the conclusions are `cortado-cluster`'s. Start reading at [`Health`].
 
 use crate::clock::Clock;
+use crate::log_drifts::LogDrifts;
 use crate::store_room::StoreRoom;
 use crate::vitals::Vitals;
 use cortado_cluster::{Evidence, OwnCalls};
@@ -18,6 +19,8 @@ pub(crate) struct Health {
     /// How its store applies.
     pub(crate) store: Arc<Vitals>,
     pub(crate) room: Arc<StoreRoom>,
+    /// Of the logs of its databases.
+    pub(crate) drifts: LogDrifts,
     /// What has been read in the log since it was last asked for.
     signs: Mutex<Vec<Evidence>>,
     /// Why the node is unhealthy, if it is.
@@ -36,6 +39,7 @@ impl Health {
             appends: Arc::new(Vitals::new(clock)),
             store: Arc::new(Vitals::new(clock)),
             room: Arc::default(),
+            drifts: LogDrifts::default(),
             signs: Mutex::default(),
             sickness: Mutex::default(),
             unread: Mutex::default(),

@@ -33,6 +33,8 @@ mod replica_handle;
 mod replica_host;
 mod replica_task;
 mod request_reach;
+mod log_drifts;
+mod log_watch;
 mod room_watch;
 mod service;
 mod settings;

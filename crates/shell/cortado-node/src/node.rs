@@ -12,6 +12,7 @@ use crate::handing_over::hand_over;
 use crate::health::Health;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
+use crate::log_watch::watch_logs;
 use crate::metrics::NodeMetrics;
 use crate::placed_replicas::{PlacedReplicas, stop_replica};
 use crate::progress_teller::tell_progress;
@@ -100,6 +101,7 @@ impl Node {
             let (watched, service) = (Arc::clone(host), Arc::clone(&self.service));
             host.tasks.spawn(watch_over(watched, service));
             host.tasks.spawn(watch_room(Arc::clone(host)));
+            host.tasks.spawn(watch_logs(Arc::clone(host)));
             host.tasks.spawn(gateway.clone().control(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().move_replicas(leads_cluster(host)));
             host.tasks.spawn(gateway.clone().found_journal(leads_cluster(host)));

@@ -38,6 +38,7 @@ impl Source for Observation {
         log(nodes.log().usage(), samples);
         let help = "1 if the log takes nothing more until the process starts again, 0 if it works";
         samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
+        drifts(&running, samples);
         let usages = running.iter().map(|running| {
             let host = running.node.host();
             (host.name(), host.store.usage())
@@ -190,6 +191,23 @@ fn gossip(running: &[Arc<Running>], samples: &mut Samples<'_>) {
 /// What gossip thinks of nodes, as labels.
 const STATES: [(&str, Liveness); 3] =
     [("alive", Liveness::Alive), ("suspect", Liveness::Suspect), ("down", Liveness::Down)];
+
+fn drifts(running: &[Arc<Running>], samples: &mut Samples<'_>) {
+    let help = "1 for each setting of a log that endangers writes: the database is read-only";
+    samples.gauges("cortado_log_drift", help, |family| {
+        for running in running {
+            let host = running.node.host();
+            let catalog = host.cluster.catalog.newest();
+            for (database, setting) in host.health.drifts.settings() {
+                let name = catalog.database_by_id(database).map(|found| found.name.clone());
+                let name = name.unwrap_or_else(|| "_cluster".to_owned());
+                let labels = [("node", host.name()), ("database", name), ("setting", setting)];
+                let labels = labels.each_ref().map(|(label, value)| (*label, value.as_str()));
+                family.sample(&labels, 1_u64);
+            }
+        }
+    });
+}
 
 fn log(usage: LogUsage, samples: &mut Samples<'_>) {
     if let Some(disk) = usage.disk {

@@ -16,14 +16,16 @@ mod telling;
 mod work;
 
 use crate::asker::{Asker, Input};
+use crate::clock::millis;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use appending::Appending;
 use cortado_driver::{
-    Action, Driver, Event, FoldedLeadership, GATHER_BYTES_MAX, Me, ReplicaRole, Settings,
+    Action, Driver, Event, FoldedLeadership, GATHER_BYTES_MAX, LogLimits, Me, ReplicaRole, Settings,
 };
 use cortado_gateway::ExpectedLog;
-use cortado_model::{LogOffset, ReplicaIncarnation, WallMillis};
+use cortado_log::Log;
+use cortado_model::{LogOffset, PartitionId, ReplicaIncarnation, WallMillis};
 use cortado_replica::ReadNeed;
 use reading::{Heard, Reading};
 use std::pin::Pin;
@@ -42,10 +44,6 @@ const PAGES_PER_TURN: usize = 4;
 /// its own, but for a quiet leader's round of digests, which the growth of other logs makes due.
 /// Thousands of replicas have this timer: it is what an idle node does.
 const IDLE_TICK: Duration = Duration::from_secs(60);
-/// A producer that says nothing for this long is given up. A disk of this machine may stall for
-/// seconds; longer than that it is as good as gone.
-const APPEND_TIMEOUT_MS: u64 = 30_000;
-
 /// Drives the replica of `handle` until the node ends or the partition is taken away.
 ///
 /// * `lives_before`: of replicas of this partition that this life of the node has had before.
@@ -56,6 +54,15 @@ pub(crate) async fn run_replica(
     (origin, lives_before): (ExpectedLog, u32),
 ) {
     ReplicaTask::new(host, handle, inbox, (origin, lives_before)).run().await;
+}
+
+/// What the log of a partition takes now. A producer is given up after twice as long as the log may
+/// stall: until then it is as likely that all is well.
+fn limits_of(log: &dyn Log, partition: PartitionId) -> LogLimits {
+    LogLimits {
+        record_bytes_max: log.record_bytes_max(partition),
+        append_timeout_ms: 2 * millis(log.stall_max()),
+    }
 }
 
 /// One replica as long as its node lives.
@@ -82,6 +89,7 @@ struct Shown {
     restorations: u64,
     has_room: bool,
     log_end: LogOffset,
+    limits: LogLimits,
 }
 
 /// What a task waits for.
@@ -101,7 +109,7 @@ impl ReplicaTask {
         (origin, lives_before): (ExpectedLog, u32),
     ) -> ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
-        let traits = log.traits();
+        let (traits, limits) = (log.traits(), limits_of(log.as_ref(), partition));
         let settings = Settings {
             replica: if traits.local {
                 cortado_replica::Settings::local()
@@ -109,9 +117,8 @@ impl ReplicaTask {
                 cortado_replica::Settings::leased()
             },
             proof: ReadNeed::Lease,
-            record_bytes_max: traits.record_bytes_max,
+            log: limits,
             trim: host.settings.trim,
-            append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
             copy_beyond_records: host.settings.copy_beyond_records,
         };
@@ -133,6 +140,7 @@ impl ReplicaTask {
             restorations: 0,
             has_room: true,
             log_end: LogOffset::ZERO,
+            limits,
         };
         ReplicaTask {
             appending: Appending::new(
@@ -263,6 +271,11 @@ impl ReplicaTask {
         if has_room != self.shown.has_room {
             self.shown.has_room = has_room;
             self.driver.on(now, Event::Room(has_room), &mut self.actions);
+        }
+        let limits = limits_of(self.host.log.as_ref(), self.handle.partition);
+        if limits != self.shown.limits {
+            self.shown.limits = limits;
+            self.driver.heed(limits);
         }
         if let Some(end) = self.reading.known_end()
             && end != self.shown.log_end

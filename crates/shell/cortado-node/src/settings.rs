@@ -7,6 +7,7 @@ use cortado_driver::{COPY_BEYOND_RECORDS, TrimPolicy};
 use cortado_gateway::NodeDescription;
 use cortado_model::NodeId;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What was written, before any check.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct RawSettings {
     pub journal_entries_max: u64,
     /// A replica that has nothing copies a peer's state where its log holds more records than this.
     pub copy_beyond_records: u64,
+    /// How often the settings of logs are looked at: 1 ms or more.
+    pub log_look_ms: u64,
 }
 
 impl Default for RawSettings {
@@ -42,6 +45,7 @@ impl Default for RawSettings {
             trim_after_bytes: 1 << 30,
             journal_entries_max: 10_000,
             copy_beyond_records: COPY_BEYOND_RECORDS,
+            log_look_ms: 60_000,
         }
     }
 }
@@ -75,6 +79,9 @@ impl RawSettings {
                 "a journal of fewer than 10 entries tells nothing",
             );
         }
+        if self.log_look_ms == 0 {
+            return refuse("log_look_ms", "to look at logs all the time leaves time for nothing");
+        }
         let detection = self.detection.validate();
         let detection = detection
             .map_err(|error| SettingsError { name: "detection", why: error.to_string() })?;
@@ -89,6 +96,7 @@ impl RawSettings {
             },
             journal_entries_max: self.journal_entries_max,
             copy_beyond_records: self.copy_beyond_records,
+            log_look: Duration::from_millis(self.log_look_ms),
         })
     }
 }
@@ -115,6 +123,8 @@ pub struct Settings {
     /// Of each partition of the journal.
     pub(crate) journal_entries_max: u64,
     pub(crate) copy_beyond_records: u64,
+    /// Between two looks at the settings of logs.
+    pub(crate) log_look: Duration,
 }
 
 impl Settings {

@@ -93,6 +93,7 @@ fn run(line: &CommandLine) -> Result<(), BrokersError> {
                 brokers: args.brokers,
                 pace: if args.defaults { Pace::Defaults } else { Pace::Quick },
                 clients: args.clients,
+                secured: None,
                 lifetime: Lifetime::UntilEnded,
             })?;
             show(&brokers);

@@ -35,7 +35,7 @@ fn a_consumer_that_is_made_anew_goes_on_where_the_former_stood() {
     }
     // It is told to begin at the second.
     let log = producer.log().unwrap();
-    let cell = Arc::new(FeedCell::new(log, 0, 1, None, Arc::default()));
+    let cell = Arc::new(FeedCell::new(log, 0, (1, None), None, Arc::default()));
     let mut position = LogPosition { offset: LogOffset(1), epoch: 0 };
     assert!(cell.join(READER, 1));
     fetcher.fill(&cell);

@@ -1,8 +1,9 @@
 //! A mock cluster with one topic, and producers on it.
 
-use crate::known_logs::KnownLogs;
+use crate::known_logs::{KnownLog, KnownLogs};
 use crate::partition_producer::PartitionProducer;
 use crate::producer_pool::ProducerPool;
+use crate::seen_records::SeenRecords;
 use crate::settings::KafkaSettings;
 use bytes::Bytes;
 use cortado_log::conformance::block_on;
@@ -12,6 +13,9 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Under which the records are shown.
+const EPOCH: u32 = 3;
 
 /// One broker, and a pool of clients.
 pub(super) struct Mock {
@@ -39,7 +43,24 @@ impl Mock {
     pub(super) fn producer(&self, number: u32) -> Box<PartitionProducer> {
         let partition = PartitionId { database: DatabaseId(1), number };
         let (known, pool) = (Arc::clone(&self.known), Arc::clone(&self.pool));
-        Box::new(PartitionProducer::new(known, pool, partition))
+        // Nobody reads: what is acknowledged is shown as soon as it is asked for.
+        let show = |partition: PartitionId, log: &Arc<KnownLog>| {
+            let number = partition.number;
+            while let Some(offset) = log.seen(number, SeenRecords::oldest_unseen).flatten() {
+                log.saw(number, offset, EPOCH);
+            }
+        };
+        Box::new(PartitionProducer::new(known, pool, partition, Arc::new(show)))
+    }
+
+    /// How often a client of the pool has been refused with a code that also follows an append.
+    pub(super) fn doubts(&self) -> u64 {
+        self.pool.clients().iter().map(|client| client.doubts()).sum()
+    }
+
+    /// Closes the clients that are in use, whoever waits.
+    pub(super) fn close_clients(&self) {
+        self.pool.clients().iter().for_each(|client| client.close());
     }
 
     /// Bytes that the clients of the pool hold.
@@ -63,7 +84,8 @@ pub(super) fn outcomes(producer: &mut PartitionProducer) -> String {
 
 pub(super) fn spell(outcome: &AppendOutcome) -> char {
     match outcome {
-        AppendOutcome::At(_) => 'a',
+        AppendOutcome::At(position) if position.epoch == EPOCH => 'a',
+        AppendOutcome::At(_) => 'A',
         AppendOutcome::Somewhere => 's',
         AppendOutcome::NotAppended(_) => 'n',
         AppendOutcome::Perhaps(_) => 'p',

@@ -74,7 +74,6 @@ fn what_is_refused_was_not_appended_and_the_next_record_is() {
             Code::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
             Code::RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED,
             Code::RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
-            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
         ],
         "ana",
     );
@@ -87,6 +86,7 @@ fn what_a_broker_may_say_after_it_has_appended_is_open() {
             Code::RD_KAFKA_RESP_ERR_UNKNOWN,
             Code::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
             Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
         ],
         "apa",
     );
@@ -106,6 +106,40 @@ fn after_a_try_that_was_lost_nothing_is_definite() {
         Code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
     ] {
         assert_eq!(outcomes_with(&[lost, code]), "apa", "{code:?}");
+    }
+}
+
+/// A broker answers so to who waits for the followers of what it has appended, too.
+const AFTER_AN_APPEND: [Code; 3] = [
+    Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    Code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+];
+
+#[test]
+fn what_was_refused_by_a_former_leader_is_open_when_the_next_try_is_refused() {
+    for before in AFTER_AN_APPEND {
+        let told = outcomes_with(&[before, Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+        assert_eq!(told, "apa", "{before:?}");
+    }
+}
+
+#[test]
+fn what_was_refused_by_a_former_leader_is_open_when_it_is_not_tried_again() {
+    for before in AFTER_AN_APPEND {
+        let mock = Mock::new(1);
+        let mut producer = mock.producer(0);
+        send(&mut producer, "before");
+        assert_eq!(outcomes(&mut producer), "a");
+        // Far more often than it can be tried until the client is closed.
+        mock.cluster.request_errors(RDKafkaApiKey::Produce, &[before; 1_000]);
+        send(&mut producer, "struck");
+        while mock.doubts() == 0 {
+            thread::yield_now();
+        }
+        // Now it waits in the client's queue for its next try.
+        mock.close_clients();
+        assert_eq!(outcomes(&mut producer), "p", "{before:?}");
     }
 }
 

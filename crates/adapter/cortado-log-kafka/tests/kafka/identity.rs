@@ -89,6 +89,6 @@ fn a_setting_that_was_changed_is_named() {
         .map(|drift| (drift.setting.as_str(), drift.found.as_str(), drift.wanted.as_str()))
         .collect();
     told.sort_unstable();
-    let length = ("max.message.bytes", "1048588", "at least 16842752");
+    let length = ("max.message.bytes", "1048588", "at least 2162688");
     assert_eq!(told, [length, ("retention.ms", "60000", "-1")]);
 }

@@ -5,9 +5,9 @@ use crate::cluster::{
 };
 use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
 use cortado_log::conformance::block_on;
-use cortado_log::{Log, LogReadError, page_of};
+use cortado_log::{AppendOutcome, Log, LogReadError, page_of};
 use cortado_log_kafka::KafkaSettings;
-use cortado_model::LogOffset;
+use cortado_model::{LogOffset, LogPosition};
 use std::fs;
 
 #[test]
@@ -67,6 +67,48 @@ fn a_record_that_is_gone_is_a_hole_and_no_gap() {
     assert_eq!(block_on(log.read(partition(0), at(2), 100)).unwrap().entries.len(), 1);
 }
 
+/// The disk of the one broker is replaced by an empty one.
+fn lose_everything(brokers: &KafkaBrokers, topic: &str) {
+    brokers.kill(1).unwrap();
+    fs::remove_dir_all(brokers.data_folder(1).join(format!("{topic}-0"))).unwrap();
+    brokers.start_again(1).unwrap();
+}
+
+#[test]
+fn a_log_that_has_grown_again_is_no_continuation_of_what_was_cut_off() {
+    let Some(brokers) = brokers_for_test(1, 0, Pace::Defaults) else { return };
+    let (runtime, spec, alone) = (runtime(), spec(1), alone(&brokers));
+    let log = open(&runtime, &alone);
+    block_on(log.create(&spec)).unwrap();
+    let former = append(&log, 0, &["a", "b", "c"]);
+    let mut follower = log.follow(partition(0), at(0));
+    assert_eq!(follow(follower.as_mut(), 3), ["a", "b", "c"]);
+    drop((follower, log));
+    lose_everything(&brokers, &topic_of(&alone, &spec));
+    // Another process, which has seen nothing of all that.
+    let log = open(&runtime, &alone);
+    block_on(log.verify(&spec)).unwrap();
+    let latter = append(&log, 0, &["u", "v", "w", "x", "y"]);
+    let epoch = |outcome: &AppendOutcome| match outcome {
+        AppendOutcome::At(position) => position.epoch,
+        other => panic!("{other:?}"),
+    };
+    assert!(epoch(&former[2]) < epoch(&latter[0]), "{former:?} {latter:?}");
+    drop(log);
+    let log = open(&runtime, &alone);
+    block_on(log.verify(&spec)).unwrap();
+    let after_c = LogPosition { offset: LogOffset(3), epoch: epoch(&former[2]) };
+    for _ in 0..2 {
+        // The second time it has seen for itself what stands there.
+        let read = block_on(log.read(partition(0), after_c, 100));
+        assert!(matches!(read, Err(LogReadError::Diverged { end: LogOffset(0) })), "{read:?}");
+        assert_eq!(follow(log.follow(partition(0), at(0)).as_mut(), 5)[3..], ["x", "y"]);
+    }
+    let after_w = LogPosition { offset: LogOffset(3), epoch: epoch(&latter[2]) };
+    let page = block_on(log.read(partition(0), after_w, 100)).unwrap();
+    assert_eq!((page.entries.len(), page.next.epoch), (2, epoch(&latter[0])));
+}
+
 #[test]
 fn a_log_that_lost_its_records_is_truncated_and_not_new() {
     let Some(brokers) = brokers_for_test(1, 0, Pace::Defaults) else { return };
@@ -76,11 +118,7 @@ fn a_log_that_lost_its_records_is_truncated_and_not_new() {
     append(&log, 0, &["a", "b", "c"]);
     let mut follower = log.follow(partition(0), at(0));
     assert_eq!(follow(follower.as_mut(), 3), ["a", "b", "c"]);
-    // The disk is replaced by an empty one.
-    brokers.kill(1).unwrap();
-    let topic = topic_of(&alone, &spec);
-    fs::remove_dir_all(brokers.data_folder(1).join(format!("{topic}-0"))).unwrap();
-    brokers.start_again(1).unwrap();
+    lose_everything(&brokers, &topic_of(&alone, &spec));
     let followed = block_on(page_of(follower.as_mut(), 100));
     let named = matches!(followed, Err(LogReadError::Diverged { end: LogOffset(0) }));
     assert!(named, "{followed:?}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
 mod broken_connections;
+mod acls;
 mod cluster;
 mod conformance;
 mod identity;
@@ -11,4 +12,5 @@ mod markers;
 mod opening;
 mod readers;
 mod relay;
+mod secured;
 mod strangers;

@@ -1,7 +1,9 @@
 //! Clusters that cannot be used.
 
 use crate::cluster::{open, runtime, settings, shared_brokers};
+use cortado_log::Log;
 use cortado_log_kafka::{KafkaBeats, KafkaLog, KafkaOpenError, KafkaSettings};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ fn the_cluster_tells_after_how_long_it_takes_a_broker_for_dead() {
     let log = open(&runtime, &settings(brokers.bootstrap()));
     let told = runtime.block_on(log.broker_session_timeout()).unwrap();
     assert_eq!(told, Duration::from_secs(60));
+    // The log finds out by itself, so that nobody gives its appends up too early.
+    while log.stall_max() != told {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -35,6 +41,27 @@ fn a_cluster_that_does_not_answer_is_named() {
     let named = matches!(&opened, Err(KafkaOpenError::Unreachable { bootstrap_servers, .. })
         if *bootstrap_servers == bootstrap);
     assert!(named, "{opened:?}");
+}
+
+#[test]
+fn brokers_that_are_too_old_are_named() {
+    // It speaks as brokers before 4.0 did: Fetch from version 0 on.
+    let old = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = old.local_addr().unwrap().to_string();
+    let spoken = std::thread::spawn(move || {
+        let (mut stream, _) = old.accept().unwrap();
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut request).unwrap();
+        let mut answer = request[4..8].to_vec();
+        answer.extend([0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 16]);
+        stream.write_all(&(answer.len() as u32).to_be_bytes()).unwrap();
+        stream.write_all(&answer).unwrap();
+    });
+    let opened = runtime().block_on(KafkaLog::open(settings(bootstrap))).map(|_| ());
+    assert!(matches!(opened, Err(KafkaOpenError::TooOld)), "{opened:?}");
+    spoken.join().unwrap();
 }
 
 #[test]

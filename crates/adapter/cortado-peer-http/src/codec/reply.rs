@@ -87,7 +87,7 @@ wire_enum!(CallError { 0 => Unreachable, 1 => Lost, 2 => Late });
 wire_enum!(WriteAnswer {
     0 => Written(written), 1 => Each(outcomes), 2 => Refused(refused), 3 => NotDone(why),
     4 => WrongNode(leader), 5 => NoSuchDatabase, 6 => NoRoom, 7 => Late, 8 => Unknown(why),
-    9 => UnknownLate,
+    9 => UnknownLate, 10 => LogDrift,
 });
 
 wire_enum!(ReadAnswer {

@@ -74,6 +74,7 @@ impl Site {
             brokers: BROKERS,
             pace,
             clients: 0,
+            secured: None,
             lifetime: Lifetime::OfThisProcess,
         };
         let started = blocking(move || KafkaBrokers::start(&settings)).await;

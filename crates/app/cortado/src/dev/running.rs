@@ -258,7 +258,10 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
         }
         // Their texts say it.
         StartError::Identity(
-            IdentityError::LogUnwritable(_) | IdentityError::LogEmpty | IdentityError::Store { .. },
+            IdentityError::LogUnwritable(_)
+            | IdentityError::LogDrifted { .. }
+            | IdentityError::LogEmpty
+            | IdentityError::Store { .. },
         )
         | StartError::Node { .. }
         | StartError::Router(_)

@@ -4,7 +4,7 @@
 //! [`ServeSettings`] exists. Start reading at [`RawServe::validate`].
 
 use crate::failure::Failure;
-use crate::kafka_arguments::{KafkaMember, RawKafka, is_place};
+use crate::kafka_arguments::{KafkaArguments, KafkaMember, RawKafka, is_place};
 use crate::near_word::nearest;
 use clap::ValueEnum;
 use cortado_log_kafka::KafkaSettings;
@@ -42,6 +42,7 @@ pub(crate) struct RawServe {
     pub(crate) peer_advertise: Option<String>,
     pub(crate) seeds: Option<Vec<String>>,
     pub(crate) kafka: Option<KafkaMember>,
+    pub(crate) kafka_password_file: Option<PathBuf>,
     pub(crate) prefix: Option<String>,
     pub(crate) allow_unreplicated_log: Option<bool>,
     pub(crate) zone: Option<String>,
@@ -56,7 +57,7 @@ pub(crate) struct RawServe {
 }
 
 /// The keys of a file, as [`RawServe`] has them.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "node",
     "role",
     "data",
@@ -66,6 +67,7 @@ const KEYS: [&str; 20] = [
     "peer_advertise",
     "seeds",
     "kafka",
+    "kafka_password_file",
     "prefix",
     "allow_unreplicated_log",
     "zone",
@@ -124,6 +126,7 @@ impl RawServe {
         let folder = path.parent().unwrap_or(Path::new(""));
         let paths = [
             &mut raw.data,
+            &mut raw.kafka_password_file,
             &mut raw.peer_secret_file,
             &mut raw.peer_ca_file,
             &mut raw.peer_certificate_file,
@@ -131,6 +134,9 @@ impl RawServe {
         ];
         for path in paths {
             *path = path.take().map(|path| folder.join(path));
+        }
+        if let Some(kafka) = &mut raw.kafka {
+            kafka.relative_to(folder);
         }
         Ok(raw)
     }
@@ -159,7 +165,11 @@ impl RawServe {
             peer_listen: self.peer_listen.or(file.peer_listen),
             peer_advertise: self.peer_advertise.or(file.peer_advertise),
             seeds: self.seeds.or(file.seeds),
-            kafka: kafka_over(self.kafka, file.kafka),
+            kafka: match self.kafka {
+                Some(kafka) => Some(kafka.over(file.kafka)),
+                None => file.kafka,
+            },
+            kafka_password_file: self.kafka_password_file.or(file.kafka_password_file),
             prefix: self.prefix.or(file.prefix),
             allow_unreplicated_log: self.allow_unreplicated_log.or(file.allow_unreplicated_log),
             zone: self.zone.or(file.zone),
@@ -174,11 +184,23 @@ impl RawServe {
         }
     }
 
+    /// What was said of the log, and nothing else.
+    pub(crate) fn of_log(log: KafkaArguments) -> RawServe {
+        RawServe {
+            kafka: log.member(),
+            kafka_password_file: log.kafka_password_file,
+            prefix: log.prefix,
+            allow_unreplicated_log: log.allow_unreplicated_log,
+            ..RawServe::default()
+        }
+    }
+
     /// What of it is about the log.
     pub(crate) fn kafka(&self) -> RawKafka {
         RawKafka {
             prefix: self.prefix.clone(),
             allow_unreplicated_log: self.allow_unreplicated_log.unwrap_or_default(),
+            password_file: self.kafka_password_file.clone(),
             ..RawKafka::of_file(self.kafka.clone())
         }
     }
@@ -292,20 +314,6 @@ impl RawServe {
                     .next(format!("leave {name} out, or set role to node")))
             }
         }
-    }
-}
-
-/// Addresses of the command line go with the properties of the file.
-fn kafka_over(line: Option<KafkaMember>, file: Option<KafkaMember>) -> Option<KafkaMember> {
-    match (line, file) {
-        (Some(KafkaMember::Brokers(brokers)), Some(KafkaMember::Properties(mut properties))) => {
-            properties.insert(
-                "bootstrap.servers".to_owned(),
-                crate::kafka_arguments::PropertyValue::Text(brokers),
-            );
-            Some(KafkaMember::Properties(properties))
-        }
-        (line, file) => line.or(file),
     }
 }
 

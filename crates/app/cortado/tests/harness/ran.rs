@@ -17,7 +17,7 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 28] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
@@ -35,6 +35,7 @@ const VARIABLES: [&str; 27] = [
     "CORTADO_PEER_LISTEN",
     "CORTADO_PEER_ADVERTISE",
     "CORTADO_KAFKA",
+    "CORTADO_KAFKA_PASSWORD_FILE",
     "CORTADO_PREFIX",
     "CORTADO_ALLOW_UNREPLICATED_LOG",
     "CORTADO_ZONE",

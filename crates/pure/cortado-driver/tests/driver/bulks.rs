@@ -161,7 +161,7 @@ fn a_record_ends_before_a_document_that_it_changes() {
 
 #[test]
 fn a_record_takes_as_many_operations_as_fit() {
-    let settings = |settings: &mut cortado_driver::Settings| settings.record_bytes_max = 2_000;
+    let settings = |settings: &mut cortado_driver::Settings| settings.log.record_bytes_max = 2_000;
     let mut rig = Rig::with(settings).lead();
     rig.bulk(1, (0..100).map(|number| put(&number.to_string())).collect(), false);
     rig.append();
@@ -172,7 +172,7 @@ fn a_record_takes_as_many_operations_as_fit() {
 
 #[test]
 fn an_operation_that_no_record_takes_is_refused_alone() {
-    let settings = |settings: &mut cortado_driver::Settings| settings.record_bytes_max = 1_200;
+    let settings = |settings: &mut cortado_driver::Settings| settings.log.record_bytes_max = 1_200;
     let mut rig = Rig::with(settings).lead();
     let long = "x".repeat(200);
     rig.bulk(1, vec![put(&long), put("a")], false);

@@ -3,7 +3,7 @@
 use crate::peers::{follow, scn};
 use crate::rig::{APPEND_TIMEOUT_MS, Rig, genesis, key, put};
 use cortado_driver::{
-    Action, AskLog, Event, FollowError, LogExtent, News, RecordOutcome, ReplicaRole,
+    Action, AskLog, Event, FollowError, LogExtent, LogLimits, News, RecordOutcome, ReplicaRole,
 };
 use cortado_model::{
     LogId, LogOffset, LogPosition, NodeId, ReplicaIncarnation, TableId, WallMillis,
@@ -35,6 +35,22 @@ fn a_silent_producer_is_given_up_and_what_it_says_later_counts_for_nothing() {
     rig.settle();
     assert!(!rig.append(), "nothing is published again");
     rig.is_written(1);
+}
+
+#[test]
+fn a_log_that_may_stall_for_longer_is_waited_for() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.take_append().unwrap();
+    let silent = rig.producer;
+    let limits = LogLimits { record_bytes_max: 1 << 20, append_timeout_ms: 3 * APPEND_TIMEOUT_MS };
+    rig.driver.heed(limits);
+    rig.now = rig.now.plus(3 * APPEND_TIMEOUT_MS - 1);
+    rig.settle();
+    assert_eq!(rig.producer, silent);
+    rig.now = rig.now.plus(1);
+    rig.settle();
+    assert_ne!(rig.producer, silent);
 }
 
 #[test]

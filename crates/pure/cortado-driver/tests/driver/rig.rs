@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cortado_document::{Condition, Document, DocumentAction as Do, Match, Operation};
 use cortado_driver::{
-    Action, Caller, Driver, Event, FollowError, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent, Me,
-    News, RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteMode, WriteOrder,
+    Action, Caller, Driver, Event, FollowError, GATHER_BYTES_MAX, JobId, KeyedWrite, LogExtent,
+    LogLimits, Me, News, RecordOutcome, Reply, Settings, Survey, TrimPolicy, WriteMode, WriteOrder,
 };
 use cortado_model::{
     Batch, ClusterUuid, DatabaseId, DocumentKey, Findings, LogId, LogOffset, LogPosition, Millis,
@@ -108,9 +108,8 @@ impl Rig {
         let mut settings = Settings {
             replica: cortado_replica::Settings::local(),
             proof: ReadNeed::Lease,
-            record_bytes_max: 1 << 20,
+            log: LogLimits { record_bytes_max: 1 << 20, append_timeout_ms: APPEND_TIMEOUT_MS },
             trim: TrimPolicy { after_records: 1_000, after_bytes: 1 << 30 },
-            append_timeout_ms: APPEND_TIMEOUT_MS,
             gather_bytes_max: GATHER_BYTES_MAX,
             copy_beyond_records: u64::MAX,
         };

@@ -270,6 +270,12 @@ pub enum NotDoneWhy {
     /// The partition's generations are used up: it is read-only for ever.
     #[error("the partition is read-only: its generations are used up")]
     ReadOnly,
+    /// A setting of the log was changed, so that what is acknowledged could be lost.
+    #[error(
+        "the database is read-only: a setting of its log endangers what would be written; \
+         `cortado status` names it; writes go on when it is mended"
+    )]
+    LogDrift,
     /// The process is ending.
     #[error("the process is shutting down")]
     Ending,

@@ -180,6 +180,7 @@ impl Tried {
             WriteAnswer::WrongNode(leader) => Tried::NotHere(Some(leader)),
             WriteAnswer::NoSuchDatabase => Tried::Answered(Err(WriteError::NoSuchDatabase)),
             WriteAnswer::NoRoom => Tried::Declined(NotDoneWhy::LogFull),
+            WriteAnswer::LogDrift => Tried::Declined(NotDoneWhy::LogDrift),
             WriteAnswer::Late => Tried::DeadlineBefore,
             WriteAnswer::Unknown(UnknownWhy::LogFailed) => Tried::LogFailed,
             WriteAnswer::Unknown(UnknownWhy::LeaderLost) => Tried::LeaderLost,

@@ -14,7 +14,9 @@ pub(super) async fn survey(
     origin: &ExpectedLog,
 ) -> Result<Survey, SurveyError> {
     let unusable = |error: VerifyError| SurveyError::Log { why: with_causes(&error) };
-    let log = host.log.verify(&origin.spec).await.map_err(unusable)?.log;
+    let verified = host.log.verify(&origin.spec).await.map_err(unusable)?;
+    host.health.drifts.note(&origin.spec, &verified.drift);
+    let log = verified.log;
     let checkpoint = host.lanes.read(move |store| store.view(partition)?.checkpoint()).await;
     let checkpoint = checkpoint.map_err(SurveyError::Store)?;
     let extent = ask_extent(host, partition).await;

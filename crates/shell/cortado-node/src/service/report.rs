@@ -5,6 +5,17 @@ use cortado_model::DatabaseId;
 use cortado_peer::{NodeReport, ReplicaReport};
 
 impl NodeService {
+    /// What is wrong with the node, or with the logs of its databases.
+    fn sick(&self) -> Option<String> {
+        let catalog = self.host.cluster.catalog.newest();
+        let name = |id| match catalog.database_by_id(id) {
+            Some(database) => database.name.clone(),
+            None => "_cluster".to_owned(),
+        };
+        let health = &self.host.health;
+        health.sickness().or_else(|| health.drifts.in_words(name))
+    }
+
     /// Tells how the node is, and its replicas: all of them, or those of one database.
     pub(crate) fn answer_report(&self, database: Option<DatabaseId>) -> NodeReport {
         let now = self.host.clock.steady();
@@ -20,7 +31,7 @@ impl NodeService {
         NodeReport {
             incarnation: self.host.me().incarnation,
             address: self.host.settings.address.clone(),
-            sick: self.host.health.sickness(),
+            sick: self.sick(),
             fit: self.host.health.is_fit(),
             replicas: replicas.map(report).collect(),
         }

@@ -22,6 +22,9 @@ impl NodeService {
             Err(NoLeader::NoRoom) => return WriteAnswer::NoRoom,
             Err(NoLeader::Dropped) => return WriteAnswer::NoSuchDatabase,
         };
+        if self.host.health.drifts.concerns(write.partition.database) {
+            return WriteAnswer::LogDrift;
+        }
         let tables = match self.tables(&write).await {
             Ok(tables) => tables,
             Err(answer) => return answer,

@@ -8,8 +8,9 @@ use crate::world::{
 use cortado_document::{Condition, DocumentAction};
 use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownReason, WriteError};
 use cortado_log::memory::Fault as LogFault;
-use cortado_log::{Log, outcomes_of};
+use cortado_log::{Drift, Log, outcomes_of};
 use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
+use cortado_node::RawSettings;
 use cortado_replica::FoldState;
 use cortado_store::{Fault, Store};
 
@@ -46,6 +47,34 @@ async fn a_full_log_refuses_definitely_and_recovers() {
     assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":1}"#);
     music.put("cher", "x", r#"{"n":3}"#).await.unwrap();
     assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":3}"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_settings_differ_is_read_only_until_they_are_mended() {
+    let world = World::start_with(RawSettings { log_look_ms: 20, ..settings() }).await;
+    let music = world.music(1).await;
+    music.put("cher", "x", r#"{"n":1}"#).await.unwrap();
+    let database = music.partition_of("cher").database;
+    let text = str::to_owned;
+    let (setting, found, wanted) = (text("min.insync.replicas"), text("1"), text("at least 2"));
+    let drift = Drift { setting, found, wanted };
+    world.log.with(|log| log.drift(database, vec![drift]));
+    eventually_asking("writes are refused", async || {
+        let refused = music.put("cher", "x", r#"{"n":1}"#).await;
+        matches!(refused, Err(WriteError::NotDone { why: NotDoneWhy::LogDrift, .. }))
+    })
+    .await;
+    assert_eq!(music.get("cher", "x").await.unwrap(), r#"{"n":1}"#);
+    let (leader, what) = (music.leaders().await[0].unwrap(), "min.insync.replicas is 1");
+    assert!(says(&world, leader, what).await);
+    let shown = world.metrics.encode();
+    let series = r#"database="music",setting="min.insync.replicas"} 1"#;
+    assert!(shown.contains(series), "{shown}");
+    // Another database is none the worse for it.
+    assert!(world.gateway.ready().await.is_ok());
+    world.log.with(|log| log.drift(database, Vec::new()));
+    eventually_asking("writes go on", async || music.put("cher", "x", "{}").await.is_ok()).await;
+    eventually_asking("nobody is sick", async || !says(&world, leader, what).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

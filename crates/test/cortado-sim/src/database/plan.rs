@@ -14,7 +14,7 @@ use crate::database::scenario::Scenario;
 use crate::kernel::random::{PerMillion, Random};
 use crate::kernel::time::{MILLI, SECOND};
 use cortado_cluster::{MoveLimits, RawSettings, Settings as Detection};
-use cortado_driver::{GATHER_BYTES_MAX, Settings, TrimPolicy};
+use cortado_driver::{GATHER_BYTES_MAX, LogLimits, Settings, TrimPolicy};
 use cortado_kafka_model::ClusterSettings;
 use cortado_model::{Generation, ScnBounds, Sequence};
 use cortado_replica::{LeaseSettings, ReadNeed};
@@ -163,12 +163,14 @@ impl Plan {
         let settings = Settings {
             replica,
             proof: random.one_of(&[ReadNeed::Lease, ReadNeed::Barrier]),
-            record_bytes_max: 1 << 20,
             trim: TrimPolicy {
                 after_records: random.one_of(&[40, 200, 1 << 40]),
                 after_bytes: random.one_of(&[8_000, 60_000, 1 << 40]),
             },
-            append_timeout_ms: random.one_of(&[150, 700, 4_000]),
+            log: LogLimits {
+                record_bytes_max: 1 << 20,
+                append_timeout_ms: random.one_of(&[150, 700, 4_000]),
+            },
             gather_bytes_max: random.one_of(&[100, 2_000, GATHER_BYTES_MAX]),
             copy_beyond_records: u64::MAX,
         };
@@ -338,7 +340,7 @@ impl Plan {
         self.deadline_us = 2 * SECOND;
         self.node_patience_us = None;
         self.store_us = random.one_of(&[0, 300]);
-        self.settings.append_timeout_ms = 4_000;
+        self.settings.log.append_timeout_ms = 4_000;
         self.settings.gather_bytes_max = GATHER_BYTES_MAX;
         self.faults_us = 4 * SECOND;
         self.policy = Policy::Simple;

@@ -103,6 +103,7 @@ fn writes() -> Vec<WriteAnswer> {
         WriteAnswer::WrongNode(_) => leaders().into_iter().map(WriteAnswer::WrongNode),
         WriteAnswer::NoSuchDatabase => [WriteAnswer::NoSuchDatabase],
         WriteAnswer::NoRoom => [WriteAnswer::NoRoom],
+        WriteAnswer::LogDrift => [WriteAnswer::LogDrift],
         WriteAnswer::Late => [WriteAnswer::Late],
         WriteAnswer::Unknown(_) => unknown.into_iter().map(WriteAnswer::Unknown),
         WriteAnswer::UnknownLate => [WriteAnswer::UnknownLate],
