@@ -26,12 +26,27 @@ impl Connection {
 
     /// Sends a whole request and waits for its whole answer; returns the status.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        let (status, length) = self.answer(request).await?;
+        self.buffer.copy_within(length..self.filled, 0);
+        self.filled -= length;
+        Ok(status)
+    }
+
+    /// The same for an answer whose text counts: with its head.
+    pub(crate) async fn text(&mut self, request: &[u8]) -> anyhow::Result<String> {
+        let (_, length) = self.answer(request).await?;
+        let text = String::from_utf8(self.buffer[..length].to_vec())?;
+        self.buffer.copy_within(length..self.filled, 0);
+        self.filled -= length;
+        Ok(text)
+    }
+
+    /// Status and length of the answer, which stands in the buffer then.
+    async fn answer(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize)> {
         self.stream.write_all(request).await?;
         loop {
-            if let Some((status, length)) = whole_answer(&self.buffer[..self.filled])? {
-                self.buffer.copy_within(length..self.filled, 0);
-                self.filled -= length;
-                return Ok(status);
+            if let Some(answer) = whole_answer(&self.buffer[..self.filled])? {
+                return Ok(answer);
             }
             if self.filled == ANSWER_BYTES_MAX {
                 bail!("an answer is longer than {ANSWER_BYTES_MAX} bytes");

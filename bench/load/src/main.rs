@@ -4,12 +4,16 @@
 //! Start reading at [`workload`]; the peers are in [`server`] and [`disk`]. The store alone is in
 //! [`commits`], what a slow one costs others in [`slow_store`].
 
+mod bare_producers;
+mod cluster;
 mod commits;
+mod gaps;
 mod connection;
 mod disk;
 mod options;
 mod report;
 mod server;
+mod site;
 mod slow_store;
 mod workload;
 
@@ -40,6 +44,10 @@ enum Command {
     Commits(commits::Options),
     /// Partitions whose leaders' stores are fast, beside a node whose store takes 1 to 20 ms a call
     SlowStore(slow_store::Options),
+    /// PUTs by a router to a cluster on three brokers, beside bare producers; followers; an idle node
+    Cluster(cluster::Options),
+    /// For how long clients wait while nodes and brokers die, and while nodes are drained
+    Gaps(gaps::Options),
     /// The bare server itself: answers every request at once. Prints its address
     #[command(hide = true)]
     Bare,
@@ -55,6 +63,8 @@ fn main() -> anyhow::Result<()> {
         Command::SlowStore(options) => {
             tokio::runtime::Runtime::new()?.block_on(slow_store::slow_store(&options))
         }
+        Command::Cluster(options) => on_one_thread(cluster::cluster(&options)),
+        Command::Gaps(options) => on_one_thread(gaps::gaps(&options)),
         Command::Read(options) => on_one_thread(workload::read(&options)),
     }
 }

@@ -18,6 +18,11 @@ impl Round {
         self.latencies.len() as f64 / self.time.as_secs_f64()
     }
 
+    /// How many requests it had.
+    pub(crate) fn count(&self) -> f64 {
+        self.latencies.len() as f64
+    }
+
     pub(crate) fn p50(&self) -> f64 {
         self.at(0.50)
     }
@@ -59,6 +64,10 @@ pub(crate) fn latency(name: &str, rounds: &[Round]) {
         at(0.999),
         at(1.0)
     );
+}
+
+pub(crate) fn value(name: &str, value: f64) {
+    println!("  {name:<60} {value:>9.1}");
 }
 
 pub(crate) fn ratio(name: &str, ours: f64, theirs: f64) {

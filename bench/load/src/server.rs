@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 /// A server in a process of its own; killed when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    _process: Child,
+    process: Child,
 }
 
 impl Server {
@@ -38,8 +38,18 @@ impl Server {
         Server::start(command).await
     }
 
-    /// Waits for the line with the address that both servers print.
-    async fn start(mut command: Command) -> anyhow::Result<Self> {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id().unwrap_or_default()
+    }
+
+    /// SIGKILL: no goodbye.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// Waits for the line with the address that every server prints.
+    pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut process = command.spawn()?;
         let output = process.stdout.take().context("no standard output")?;
@@ -49,7 +59,7 @@ impl Server {
             let address = rest.split_whitespace().next().unwrap_or(rest).parse()?;
             // What it goes on to print must be read.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok(Server { address, _process: process });
+            return Ok(Server { address, process });
         }
         anyhow::bail!("it ended before it listened")
     }

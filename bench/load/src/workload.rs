@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
 /// Requests that a client walks through.
-type Requests = Rc<Vec<Vec<u8>>>;
+pub(crate) type Requests = Rc<Vec<Vec<u8>>>;
 
 /// Durable PUTs beside append + fdatasync (one client) and a bare server's POSTs (many clients).
 pub(crate) async fn write(options: &Options) -> anyhow::Result<()> {
@@ -160,7 +160,7 @@ async fn fill(server: &Server, puts: &Requests, options: &Options) -> anyhow::Re
 }
 
 /// Each client sends its next request when the last one is answered.
-async fn closed(
+pub(crate) async fn closed(
     address: SocketAddr,
     requests: &Requests,
     clients: usize,
@@ -228,7 +228,7 @@ async fn open_loop(
 }
 
 /// Runs all clients on this thread; the first error ends the measurement.
-async fn all<T: 'static>(
+pub(crate) async fn all<T: 'static>(
     clients: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + 'static>,
 ) -> anyhow::Result<Vec<T>> {
     let local = LocalSet::new();
@@ -244,7 +244,7 @@ async fn all<T: 'static>(
         .await
 }
 
-fn sum(parts: Vec<Histogram<u64>>) -> anyhow::Result<Histogram<u64>> {
+pub(crate) fn sum(parts: Vec<Histogram<u64>>) -> anyhow::Result<Histogram<u64>> {
     let mut whole = Histogram::new(3)?;
     for part in parts {
         whole.add(part)?;
@@ -257,7 +257,7 @@ fn target(number: usize) -> String {
 }
 
 /// A document of 1 KB.
-fn document(number: usize) -> String {
+pub(crate) fn document(number: usize) -> String {
     let empty = format!(r#"{{"number":{number},"text":""}}"#).len();
     let text = "lorem ipsum dolor sit amet ".repeat(40);
     format!(r#"{{"number":{number},"text":"{}"}}"#, &text[..1_024 - empty])

@@ -1,0 +1,271 @@
+//! Writes through router, node and Kafka, beside bare producers with the same settings.
+//!
+//! Start reading at [`cluster`].
+
+use crate::bare_producers::BareProducers;
+use crate::connection::{Connection, request};
+use crate::report::{self, Round, median};
+use crate::site::{NODES, Site, cpu_seconds};
+use crate::workload::{Requests, all, closed, document, sum};
+use anyhow::{Context, ensure};
+use cortado_kafka_brokers::Pace;
+use hdrhistogram::Histogram;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How much to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The cortado binary
+    #[arg(long, default_value = "target/release/cortado")]
+    cortado: PathBuf,
+    /// Where brokers and nodes keep their data
+    #[arg(long, default_value = "target")]
+    directory: PathBuf,
+    /// Partitions of the database and of the bare topic; repeated for several
+    #[arg(long, default_values_t = [64, 1])]
+    partitions: Vec<u32>,
+    /// Concurrent clients of the throughput rounds
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Rounds of each peer
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Documents that are overwritten
+    #[arg(long, default_value_t = 20_000)]
+    documents: usize,
+}
+
+/// Partitions of the cluster that is idle.
+const IDLE_DATABASES: u32 = 10;
+const IDLE_PARTITIONS: u32 = 100;
+const IDLE_TIME: Duration = Duration::from_secs(30);
+/// How often followers are asked how far behind they are.
+const LAG_PACE: Duration = Duration::from_millis(100);
+
+/// Latency, throughput and processor time of PUTs; lag and replay of followers; an idle cluster.
+pub(crate) async fn cluster(options: &Options) -> anyhow::Result<()> {
+    let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    let mut rate = 0.0;
+    for partitions in &options.partitions {
+        let database = format!("bench{partitions}");
+        site.declare(&database, *partitions).await?;
+        let bare = BareProducers::new(&site.brokers.bootstrap(), *partitions).await?;
+        rate = writes(&site, &Rc::new(bare), &database, options).await?;
+        followers(&mut site, &database, rate, options).await?;
+    }
+    ensure!(rate > 0.0, "nothing was written");
+    idle(&site).await
+}
+
+/// Answers the rate of PUTs of many clients.
+async fn writes(
+    site: &Site,
+    bare: &Rc<BareProducers>,
+    database: &str,
+    options: &Options,
+) -> anyhow::Result<f64> {
+    let puts = puts(database, options.documents);
+    let time = Duration::from_secs(options.seconds);
+    let (mut bare_one, mut one, mut bare_many, mut many) = (vec![], vec![], vec![], vec![]);
+    let (mut bare_cpu, mut cpu) = (0.0, 0.0);
+    // The first round makes connections, finds leaders, and does not count.
+    for round in 0..=options.rounds {
+        let bare_round = append(bare, 1, time).await?;
+        let own_round = closed(site.address(), &puts, 1, time).await?;
+        let before = cpu_seconds("/proc/self")?;
+        let bare_rounds = append(bare, options.clients, time).await?;
+        let bare_used = cpu_seconds("/proc/self")? - before;
+        let before = site.cpu_seconds()?;
+        let own_rounds = closed(site.address(), &puts, options.clients, time).await?;
+        let used = site.cpu_seconds()? - before;
+        if round > 0 {
+            bare_cpu += bare_used / bare_rounds.count();
+            cpu += used / own_rounds.count();
+            bare_one.push(bare_round);
+            one.push(own_round);
+            bare_many.push(bare_rounds);
+            many.push(own_rounds);
+        }
+    }
+    report::heading(&format!(
+        "PUT of 1 KB by a router, {} partitions: acknowledged by all replicas in sync",
+        bare.partitions
+    ));
+    report::latency("bare producer, 1 in flight", &bare_one);
+    report::latency("cortado PUT, 1 client", &one);
+    let of_p50 = |rounds: &[Round]| median(rounds, Round::p50);
+    report::ratio("PUT p50 / bare p50 (goal: at most 1.5)", of_p50(&one), of_p50(&bare_one));
+    report::rate(&format!("bare producers, {} in flight", options.clients), &bare_many);
+    report::rate(&format!("cortado PUT, {} clients", options.clients), &many);
+    let goal = if bare.partitions > 1 { "0.70" } else { "0.50" };
+    let (rate, bare_rate) =
+        (median(&many, Round::per_second), median(&bare_many, Round::per_second));
+    report::ratio(&format!("PUT / bare rate (goal: at least {goal})"), rate, bare_rate);
+    let of_one = |sum: f64| sum * 1e6 / options.rounds as f64;
+    report::value("processor time of a bare append and its client, µs", of_one(bare_cpu));
+    report::value("processor time of a PUT on router and three nodes, µs", of_one(cpu));
+    Ok(rate)
+}
+
+/// Each task appends its next record when the last one is acknowledged.
+async fn append(bare: &Rc<BareProducers>, tasks: usize, time: Duration) -> anyhow::Result<Round> {
+    let record = Rc::new(document(1).into_bytes());
+    let tasks = (0..tasks).map(|task| {
+        let (bare, record) = (Rc::clone(bare), Rc::clone(&record));
+        async move {
+            let mut latencies = Histogram::<u64>::new(3)?;
+            let begun = Instant::now();
+            let mut partition = u32::try_from(task)? % bare.partitions;
+            while begun.elapsed() < time {
+                let sent = Instant::now();
+                bare.append(partition, &record).await?;
+                latencies.record(sent.elapsed().as_micros() as u64)?;
+                partition = (partition + 1) % bare.partitions;
+            }
+            Ok(latencies)
+        }
+    });
+    Ok(Round::new(sum(all(tasks).await?)?, time))
+}
+
+/// How far followers are behind under 60 % of `rate`, and how fast one that was away catches up.
+async fn followers(
+    site: &mut Site,
+    database: &str,
+    rate: f64,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let puts = puts(database, options.documents);
+    let time = Duration::from_secs(2 * options.seconds);
+    let clients = options.clients;
+    let pause = Duration::from_secs_f64(clients as f64 / (0.6 * rate));
+    let load = async || paced(site, &puts, clients, pause, time).await;
+    let mut lags = Histogram::<u64>::new(3)?;
+    let watch = async {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            for node in 0..NODES.len() {
+                let text = metrics(site, node).await?;
+                for lag in values(&text, "cortado_replica_lag_seconds", database) {
+                    lags.record((lag * 1e6) as u64)?;
+                }
+            }
+            sleep(LAG_PACE).await;
+        }
+        anyhow::Ok(())
+    };
+    let (loaded, watched) = tokio::join!(load(), watch);
+    (loaded?, watched?);
+    report::heading(&format!("Followers of {database}"));
+    report::latency("time behind the log, under 60 % load", &[Round::new(lags, time)]);
+
+    // The others write on while it is away.
+    let away = NODES.len() - 1;
+    site.kill(away).await?;
+    let written = closed(site.address(), &puts, clients, time).await?;
+    let begun = Instant::now();
+    site.start_node(away).await?;
+    loop {
+        let text = metrics(site, away).await?;
+        let lags = values(&text, "cortado_replica_lag_records", database);
+        if !lags.is_empty() && lags.iter().all(|lag| *lag == 0.0) {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let replayed = written.count() / begun.elapsed().as_secs_f64();
+    report::value("documents a second while it was away", written.per_second());
+    report::value("documents a second of its start and replay", replayed);
+    report::ratio("replay / writes (goal: at least 5)", replayed, written.per_second());
+    Ok(())
+}
+
+/// Each client sends a request, and rests for what is left of `pause`.
+async fn paced(
+    site: &Site,
+    puts: &Requests,
+    clients: usize,
+    pause: Duration,
+    time: Duration,
+) -> anyhow::Result<()> {
+    let address = site.address();
+    let clients = (0..clients).map(|client| {
+        let puts = Rc::clone(puts);
+        async move {
+            let mut connection = Connection::open(address).await?;
+            let begun = tokio::time::Instant::now();
+            let mut due = begun + pause.mul_f64(client as f64 / 64.0);
+            let mut next = client * 7_919;
+            while due < begun + time {
+                tokio::time::sleep_until(due).await;
+                connection.exchange(&puts[next % puts.len()]).await?;
+                (due, next) = (due + pause, next + 1);
+            }
+            Ok(())
+        }
+    });
+    all(clients).await.map(drop)
+}
+
+/// Memory and processor time of a node with many partitions and nothing to do.
+async fn idle(site: &Site) -> anyhow::Result<()> {
+    for number in 0..IDLE_DATABASES {
+        site.declare(&format!("idle{number}"), IDLE_PARTITIONS).await?;
+    }
+    site.await_status("/readyz", 200).await?;
+    // What was declared is still being told and stored.
+    sleep(IDLE_TIME).await;
+    let process = Path::new("/proc").join(site.running(0)?.pid().to_string());
+    let before = (cpu_seconds(&process)?, of_kafka_client(&process)?);
+    sleep(IDLE_TIME).await;
+    let after = (cpu_seconds(&process)?, of_kafka_client(&process)?);
+    let status = std::fs::read_to_string(process.join("status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse().ok());
+    let resident: f64 = resident.context("no VmRSS in /proc")?;
+    report::heading(&format!("A node with {} partitions, idle", IDLE_DATABASES * IDLE_PARTITIONS));
+    let percent = |seconds: f64| 100.0 * seconds / IDLE_TIME.as_secs_f64();
+    let (all, client) = (after.0 - before.0, after.1 - before.1);
+    report::value("resident memory, MB (goal: 100 beyond the Kafka client's)", resident / 1_024.0);
+    report::value("% of a core, threads of the Kafka client", percent(client));
+    report::value("% of a core, everything else (goal: at most 2)", percent(all - client));
+    Ok(())
+}
+
+/// Processor time of the threads of librdkafka, in seconds.
+fn of_kafka_client(process: &Path) -> anyhow::Result<f64> {
+    let threads = std::fs::read_dir(process.join("task"))?;
+    let is_its = |thread: &PathBuf| {
+        let name = std::fs::read_to_string(thread.join("comm"));
+        name.is_ok_and(|name| name.starts_with("rdk:"))
+    };
+    let threads = threads.flatten().map(|thread| thread.path()).filter(is_its);
+    threads.map(cpu_seconds).sum()
+}
+
+async fn metrics(site: &Site, node: usize) -> anyhow::Result<String> {
+    let mut connection = Connection::open(site.running(node)?.address).await?;
+    connection.text(&request("GET", "/metrics", None)).await
+}
+
+/// The samples of a family, of one database.
+fn values(text: &str, family: &str, database: &str) -> Vec<f64> {
+    let label = format!("database=\"{database}\"");
+    let lines = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+    let own = lines.filter(|line| line.contains(&label));
+    own.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+}
+
+fn puts(database: &str, documents: usize) -> Requests {
+    let put = |number| {
+        let target = format!("/v1/{database}/document/d{number:07}");
+        request("PUT", &target, Some(&document(number)))
+    };
+    Rc::new((0..documents).map(put).collect())
+}

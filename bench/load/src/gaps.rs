@@ -1,0 +1,268 @@
+//! For how long no write of a partition is acknowledged, while nodes and brokers die and nodes are
+//! renewed.
+//!
+//! Start reading at [`gaps`].
+
+use crate::bare_producers::BareProducers;
+use crate::connection::{Connection, request};
+use crate::report::{self, Round};
+use crate::site::{NODES, Site};
+use crate::workload::document;
+use anyhow::{Context, ensure};
+use cortado_document::partition_of;
+use cortado_kafka_brokers::Pace;
+use hdrhistogram::Histogram;
+use serde_json::Value;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The cortado binary
+    #[arg(long, default_value = "target/release/cortado")]
+    cortado: PathBuf,
+    /// Where brokers and nodes keep their data
+    #[arg(long, default_value = "target")]
+    directory: PathBuf,
+    /// Partitions of the database, each written all the time
+    #[arg(long, default_value_t = 64)]
+    partitions: u32,
+    /// How often a node dies, and comes back
+    #[arg(long, default_value_t = 30)]
+    repetitions: usize,
+    /// How often a broker dies, and comes back
+    #[arg(long, default_value_t = 6)]
+    brokers: usize,
+}
+
+/// Between two writes of a partition: gaps are no shorter.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A write that was not done is repeated after this.
+const AGAIN: Duration = Duration::from_millis(5);
+/// Between two looks at the cluster.
+const LOOK: Duration = Duration::from_millis(100);
+/// What comes late belongs to the event before it, too.
+const AFTERMATH: Duration = Duration::from_secs(2);
+/// Until a broker that came back has copied what it missed.
+const RECOVERS: Duration = Duration::from_secs(20);
+const RECORD: &[u8] = &[0xA5; 1_024];
+
+/// When a partition was written, and the longest gap since that was asked last.
+struct Track {
+    at: Cell<Instant>,
+    longest: Cell<Duration>,
+}
+
+impl Track {
+    fn new() -> Track {
+        Track { at: Cell::new(Instant::now()), longest: Cell::default() }
+    }
+
+    fn acknowledged(&self) {
+        let gap = self.at.replace(Instant::now()).elapsed();
+        self.longest.set(self.longest.get().max(gap));
+    }
+}
+
+type Tracks = Rc<Vec<Track>>;
+
+/// Failovers, planned handoffs and deaths of brokers, each as a distribution over partitions.
+pub(crate) async fn gaps(options: &Options) -> anyhow::Result<()> {
+    let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    site.declare(DATABASE, options.partitions).await?;
+    let local = LocalSet::new();
+    local.run_until(measure(&mut site, options)).await
+}
+
+const DATABASE: &str = "gaps";
+
+async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
+    let places = 0..options.partitions;
+    let tracks: Tracks = Rc::new(places.clone().map(|_| Track::new()).collect());
+    for partition in places.clone() {
+        let put = put_into(partition, options.partitions)?;
+        let (address, tracks) = (site.address(), Rc::clone(&tracks));
+        tokio::task::spawn_local(async move {
+            write(address, &put, &tracks[partition as usize]).await;
+        });
+    }
+    let home = await_leaders(site, None).await?;
+    let (mut failover, mut others) = (Histogram::new(3)?, Histogram::new(3)?);
+    let (mut handoff, mut spreads) = (Histogram::new(3)?, Vec::new());
+    for repetition in 0..options.repetitions {
+        let node = repetition % NODES.len();
+        let led = |of: &Vec<String>| of.iter().map(|by| by == NODES[node]).collect::<Vec<_>>();
+        let led = led(&home);
+        begin(&tracks);
+        site.kill(node).await?;
+        await_writes(&tracks, Instant::now()).await;
+        sleep(AFTERMATH).await;
+        for (track, led) in tracks.iter().zip(&led) {
+            let of = if *led { &mut failover } else { &mut others };
+            of.record(track.longest.get().as_micros() as u64)?;
+        }
+        spreads.push(spread(&await_leaders(site, Some(node)).await?));
+        // It comes back, and gets back what it led.
+        site.start_node(node).await?;
+        begin(&tracks);
+        while leaders(site).await? != home {
+            sleep(LOOK).await;
+        }
+        sleep(AFTERMATH).await;
+        for (track, _) in tracks.iter().zip(&led).filter(|(_, led)| **led) {
+            handoff.record(track.longest.get().as_micros() as u64)?;
+        }
+    }
+    report::heading(&format!(
+        "Gaps of {} partitions, written every {} ms; {} deaths of nodes",
+        options.partitions,
+        PAUSE.as_millis(),
+        options.repetitions
+    ));
+    let line = |name, gaps| report::latency(name, &[Round::new(gaps, Duration::from_secs(1))]);
+    line("kill -9, partitions it led (goal: p50 1.0 s, max 2.5 s)", failover);
+    line("kill -9, all others", others);
+    line("planned handoff (goal: p99 100 ms)", handoff);
+    spreads.sort_by(f64::total_cmp);
+    let worst = spreads.last().copied().unwrap_or(f64::NAN);
+    report::value("max / mean of leaders after a death, the worst (goal: 1.2)", worst);
+    broker_deaths(site, &tracks, options).await
+}
+
+async fn broker_deaths(site: &Site, tracks: &Tracks, options: &Options) -> anyhow::Result<()> {
+    let bare = BareProducers::new(&site.brokers.bootstrap(), options.partitions).await?;
+    let bare = Rc::new(bare);
+    let bare_tracks: Tracks = Rc::new((0..options.partitions).map(|_| Track::new()).collect());
+    for partition in 0..options.partitions {
+        let (bare, tracks) = (Rc::clone(&bare), Rc::clone(&bare_tracks));
+        tokio::task::spawn_local(async move {
+            loop {
+                if bare.append(partition, RECORD).await.is_ok() {
+                    tracks[partition as usize].acknowledged();
+                }
+                sleep(PAUSE).await;
+            }
+        });
+    }
+    let (mut own, mut ceiling) = (Histogram::new(3)?, Histogram::new(3)?);
+    let mut beyond = Vec::new();
+    for repetition in 0..options.brokers {
+        let broker = 1 + u32::try_from(repetition)? % 3;
+        sleep(AFTERMATH).await;
+        begin(tracks);
+        begin(&bare_tracks);
+        let killed = Instant::now();
+        site.brokers.kill(broker)?;
+        await_writes(tracks, killed).await;
+        await_writes(&bare_tracks, killed).await;
+        sleep(AFTERMATH).await;
+        let mut longest = [Duration::ZERO; 2];
+        for (of, (tracks, gaps)) in
+            [(tracks, &mut own), (&bare_tracks, &mut ceiling)].into_iter().enumerate()
+        {
+            for track in tracks.iter() {
+                gaps.record(track.longest.get().as_micros() as u64)?;
+                longest[of] = longest[of].max(track.longest.get());
+            }
+        }
+        beyond.push(longest[0].as_secs_f64() - longest[1].as_secs_f64());
+        site.brokers.start_again(broker)?;
+        sleep(RECOVERS).await;
+    }
+    report::heading(&format!("Gaps of {} deaths of brokers", options.brokers));
+    let line = |name, gaps| report::latency(name, &[Round::new(gaps, Duration::from_secs(1))]);
+    line("bare producers", ceiling);
+    line("cortado PUT by a router", own);
+    beyond.sort_by(f64::total_cmp);
+    let median = beyond.get(beyond.len() / 2).copied().unwrap_or(f64::NAN);
+    report::value("longest gap beyond the bare one's, median, ms (goal: 500)", median * 1e3);
+    Ok(())
+}
+
+/// Writes one partition for ever.
+async fn write(address: SocketAddr, put: &[u8], track: &Track) {
+    let mut connection = None;
+    loop {
+        if connection.is_none() {
+            connection = Connection::open(address).await.ok();
+        }
+        let answered = match &mut connection {
+            Some(open) => open.exchange(put).await,
+            None => Err(anyhow::anyhow!("the router is not there")),
+        };
+        match answered {
+            Ok(200 | 201) => {
+                track.acknowledged();
+                sleep(PAUSE).await;
+            }
+            Ok(_) => sleep(AGAIN).await,
+            Err(_) => {
+                connection = None;
+                sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What is seen from now on counts.
+fn begin(tracks: &Tracks) {
+    tracks.iter().for_each(|track| track.longest.set(Duration::ZERO));
+}
+
+/// Waits until every partition was written after `since`.
+async fn await_writes(tracks: &Tracks, since: Instant) {
+    while tracks.iter().any(|track| track.at.get() <= since) {
+        sleep(LOOK).await;
+    }
+}
+
+/// The leader of each partition; an empty text where there is none.
+async fn leaders(site: &Site) -> anyhow::Result<Vec<String>> {
+    let mut connection = Connection::open(site.address()).await?;
+    let target = format!("/admin/v1/databases/{DATABASE}/partitions");
+    let text = connection.text(&request("GET", &target, None)).await?;
+    let (_, body) = text.split_once("\r\n\r\n").context("an answer without a body")?;
+    let answer: Value = serde_json::from_str(body)?;
+    let partitions = answer["partitions"].as_array().context("no partitions")?;
+    let leader = |partition: &Value| partition["leader"].as_str().unwrap_or_default().to_owned();
+    Ok(partitions.iter().map(leader).collect())
+}
+
+/// The leaders, once every partition has one.
+///
+/// * `but`: a node that leads none then.
+async fn await_leaders(site: &Site, but: Option<usize>) -> anyhow::Result<Vec<String>> {
+    loop {
+        let leaders = leaders(site).await?;
+        let is_one =
+            |leader: &String| !leader.is_empty() && but.is_none_or(|node| leader != NODES[node]);
+        if leaders.iter().all(is_one) {
+            return Ok(leaders);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// How many more partitions the busiest node leads than the mean of those that lead some.
+fn spread(leaders: &[String]) -> f64 {
+    let count = |node: &&str| leaders.iter().filter(|leader| leader == node).count();
+    let led: Vec<usize> = NODES.iter().map(count).filter(|led| *led > 0).collect();
+    let most = led.iter().copied().max().unwrap_or_default();
+    most as f64 * led.len() as f64 / leaders.len() as f64
+}
+
+/// A PUT of a document that `partition` holds.
+fn put_into(partition: u32, partitions: u32) -> anyhow::Result<Vec<u8>> {
+    let id = (0..100_000_u32).map(|number| format!("d{number}"));
+    let id = id.into_iter().find(|id| partition_of(id, partitions) == partition);
+    let id = id.context("no document for a partition")?;
+    ensure!(partition < partitions, "there is no such partition");
+    let target = format!("/v1/{DATABASE}/document/{id}");
+    Ok(request("PUT", &target, Some(&document(1))))
+}
