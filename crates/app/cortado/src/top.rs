@@ -68,6 +68,7 @@ async fn once(client: &Client, interval: Duration, form: Form) -> Result<Exit, F
     // A rate takes two looks.
     sleep(interval).await;
     seen.look(client).await?;
+    seen.read_decisions(client).await;
     let mut out = stdout();
     match form {
         Form::Json => writeln!(out, "{}", seen.json())?,
@@ -97,10 +98,17 @@ async fn draw(
     keys: &mut Keys,
 ) -> Result<(), Failure> {
     let mut is_paused = false;
+    // Until a server has answered, the screen says what it waits for.
+    show(seen, screen::size())?;
     loop {
         if !is_paused {
-            if let Err(failure) = seen.look(client).await {
-                seen.lose(failure.what());
+            match seen.look(client).await {
+                Ok(()) => {
+                    // Who leads is news; a long journal may take a while.
+                    show(seen, screen::size())?;
+                    seen.read_decisions(client).await;
+                }
+                Err(failure) => seen.lose(failure.what()),
             }
             show(seen, screen::size())?;
         }

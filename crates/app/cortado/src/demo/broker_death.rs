@@ -19,7 +19,7 @@ pub(super) struct BrokerDeath {
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the partitions may take to be written again.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(180);
 /// So many more writes of one writer: all but the first were begun after the broker's death.
 const WRITES_AFTER: u64 = 3;
 

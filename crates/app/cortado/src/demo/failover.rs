@@ -28,8 +28,8 @@ pub(super) struct Failover {
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long all partitions may take to be served again, and the node to be back.
-const FAILOVER_MAX_MS: u64 = 60_000;
-const REVIVAL_MAX: Duration = Duration::from_secs(60);
+const FAILOVER_MAX_MS: u64 = 180_000;
+const REVIVAL_MAX: Duration = Duration::from_secs(180);
 /// How long after a decision it is on record, if the machine is not very busy.
 const RECORD_MAX_MS: u64 = 250;
 /// A replica this close to the end of its logs, which grow all the time, has caught up.

@@ -34,9 +34,13 @@ impl Seen {
         self.rates.add(&cluster, now);
         self.cluster = Some((cluster, now));
         self.lost = None;
-        // The journal may have no leader while the rest is seen well.
-        let _ = self.decisions.refresh(client, DECISIONS).await;
         Ok(())
+    }
+
+    /// Reads what was decided since the last look. Those that cannot be read now are read later:
+    /// the journal may have no leader while the rest is seen well.
+    pub(super) async fn read_decisions(&mut self, client: &Client) {
+        let _ = self.decisions.refresh(client, DECISIONS).await;
     }
 
     /// No server answered.
