@@ -21,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) log: SharedMemoryLog,
     beats: SharedMemoryBeats,
     network: Arc<MemoryNetwork>,
+    /// What every process is told, but for its name.
+    pub(crate) raw: RawSettings,
 }
 
 /// What one data directory holds.
@@ -57,12 +59,12 @@ impl Site {
 
     fn over(log: SharedMemoryLog) -> Site {
         let (beats, network) = (SharedMemoryBeats::default(), Arc::default());
-        Site { log, beats, network }
+        Site { log, beats, network, raw: settings() }
     }
 
     /// A process with a node, or without one.
     pub(crate) async fn join(&self, name: &str, directory: Option<&Directory>) -> Result<Cluster, StartError> {
-        let mut raw: RawSettings = settings();
+        let mut raw = self.raw.clone();
         raw.description = NodeDescription { name: name.to_owned(), ..NodeDescription::default() };
         let stores = directory.map(|directory| Arc::clone(&directory.stores)).unwrap_or_default();
         let components = Components {
