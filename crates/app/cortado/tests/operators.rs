@@ -128,3 +128,37 @@ fn one_failover_of_many_partitions_is_told_once() {
     assert!(lines.iter().any(|line| line.contains(" partitions (shop/")), "{grouped}");
     assert!(grouped.contains("cortado handoff DATABASE/PARTITION --to"), "{grouped}");
 }
+
+#[test]
+fn a_node_is_removed_and_what_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Server::command(folder.path());
+    command.args(["--nodes", "4"]);
+    let server = Server::run(command).unwrap();
+    let body = json!({"partitions": 6, "tables": {"item": {"key": ["id"]}}});
+    assert_eq!(server.http().put("/admin/v1/databases/shop", &body).status, 201);
+    assert_eq!(server.http().put("/v1/shop/item/a", &json!({"n": 1})).status, 201);
+    let none = server.cortado(&["moves", "list"]).done();
+    assert!(none.contains("no change"), "{none}");
+    let plan = server.cortado(&["node", "remove", "n4", "--dry-run"]).done();
+    assert!(plan.contains("n4 is to hold no replica") && plan.contains("nothing was"), "{plan}");
+    let even = server.cortado(&["rebalance", "--replicas"]).done();
+    assert!(even.contains("there is nothing to do"), "{even}");
+    let done = server.cortado(&["node", "remove", "n4"]).done();
+    assert!(done.contains("change 1 has begun") && done.contains("change 1 is done"), "{done}");
+    let mut http = server.http();
+    assert!(partitions_are(&mut http, |partition| {
+        let replicas = partition["replicas"].as_array().unwrap();
+        replicas.len() == 3 && replicas.iter().all(|replica| replica["node"] != "n4")
+    }));
+    assert!(!server.cortado(&["node", "list"]).done().contains("n4"));
+    let refused = server.cortado(&["node", "remove", "n3"]);
+    refused.refused(1, &["has 3 replicas, and 2 nodes would be left", "add a node"]);
+    server.cortado(&["moves", "pause", "9"]).refused(1, &["no_such_change"]);
+    server.cortado(&["moves", "throttle", "9"]).refused(2, &["--bytes-per-second"]);
+    server.cortado(&["rebalance", "--dry-run"]).refused(2, &["--replicas"]);
+    server.cortado(&["node", "replace", "n3", "--dry-run"]).refused(2, &["--by"]);
+    let start = ["moves", "start", "shop/0", "--from", "n1", "--to", "n1"];
+    server.cortado(&start).refused(1, &["has a replica on n1 already"]);
+    assert_eq!(http.get("/v1/shop/item/a").status, 200);
+}

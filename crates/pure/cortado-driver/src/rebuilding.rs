@@ -134,7 +134,7 @@ impl Rebuilding {
         if asked != job {
             return Rebuilt::NotYet;
         }
-        let mut sources = sources(around.peers, self.beyond.max(first));
+        let mut sources = sources(around.peers, self.beyond.max(first), self.wrong);
         sources.retain(|source| self.from.is_none_or(|from| from == *source));
         self.copy_from_next(sources, first, turn)
     }
@@ -235,10 +235,11 @@ impl Step {
     }
 }
 
-/// The replicas that can help, the leader first: none knows more, and a digest round believes it.
-fn sources(mut peers: Vec<PeerState>, beyond: LogOffset) -> VecDeque<NodeId> {
+/// The replicas that can help. The leader comes last, since it has clients to serve; but first where
+/// a state is wrong: a digest round believes the leader.
+fn sources(mut peers: Vec<PeerState>, beyond: LogOffset, wrong: bool) -> VecDeque<NodeId> {
     peers.retain(|peer| peer.readable && peer.folded >= beyond);
-    peers.sort_by_key(|peer| (!peer.serves, Reverse(peer.folded)));
+    peers.sort_by_key(|peer| (peer.serves != wrong, Reverse(peer.folded)));
     peers.into_iter().map(|peer| peer.node).collect()
 }
 
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_leader_is_asked_first_and_then_who_has_most() {
+    fn who_has_most_is_asked_first_and_the_leader_where_a_state_is_wrong() {
         let peer = |node, folded| PeerState {
             node: NodeId(node),
             readable: true,
@@ -262,6 +263,7 @@ mod tests {
             peer(4, 19),
             PeerState { readable: false, ..peer(5, 50) },
         ];
-        assert_eq!(sources(peers, LogOffset(20)), [2, 3, 1].map(NodeId));
+        assert_eq!(sources(peers.clone(), LogOffset(20), true), [2, 3, 1].map(NodeId));
+        assert_eq!(sources(peers, LogOffset(20), false), [3, 1, 2].map(NodeId));
     }
 }

@@ -32,6 +32,9 @@ use writes::MoveWrites;
 
 /// How often the controller looks while a change is under way.
 const LOOK: Duration = Duration::from_millis(100);
+/// And so much less often for each partition that is concerned: a look asks every node about all of
+/// them, and what moves thousands is not at its end within a second.
+const LOOK_EACH: Duration = Duration::from_micros(200);
 /// How often it looks whether one is.
 const IDLE_LOOK: Duration = Duration::from_millis(500);
 /// How often it looks for replica sets that are not as placed, where nothing moves. That takes an
@@ -58,8 +61,10 @@ impl Gateway {
     pub async fn move_replicas(self, leads: impl Fn() -> bool + Send) {
         let mut mover = Mover::default();
         loop {
-            let is_busy = leads() && self.catalog().changes().next().is_some();
-            sleep(if is_busy { LOOK } else { IDLE_LOOK }).await;
+            let catalog = self.catalog();
+            let change = catalog.changes().next().filter(|_| leads());
+            let concerned = change.map(|change| concerned(&catalog, change.id).len() as u32);
+            sleep(concerned.map_or(IDLE_LOOK, |partitions| LOOK + LOOK_EACH * partitions)).await;
             if !leads() {
                 mover = Mover::default();
                 continue;

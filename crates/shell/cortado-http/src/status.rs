@@ -27,14 +27,9 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::MalformedJson
         | Code::NotSupported => StatusCode::BAD_REQUEST,
         Code::CrossOrigin => StatusCode::FORBIDDEN,
-        Code::NoSuchRoute
-        | Code::NoSuchDatabase
-        | Code::NoSuchTable
-        | Code::NoSuchDocument
-        | Code::NoSuchDocumentPath
-        | Code::NoSuchPartition
-        | Code::NoSuchNode
-        | Code::NoSuchChange => StatusCode::NOT_FOUND,
+        Code::NoSuchRoute | Code::NoSuchDatabase | Code::NoSuchTable => StatusCode::NOT_FOUND,
+        Code::NoSuchDocument | Code::NoSuchDocumentPath => StatusCode::NOT_FOUND,
+        Code::NoSuchPartition | Code::NoSuchNode | Code::NoSuchChange => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

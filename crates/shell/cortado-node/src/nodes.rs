@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
 use cortado_cluster::{NextLife, NodeLife};
-use cortado_gateway::{Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
+use cortado_gateway::{Catalog, Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
 use cortado_model::{
@@ -247,6 +247,13 @@ impl Nodes {
     /// The node's present life, if it runs.
     pub(crate) fn running(&self, node: NodeId) -> Option<Arc<Running>> {
         self.slot(node).and_then(Slot::running)
+    }
+
+    /// The newest state of the cluster that a node of this process has folded; `None` if none runs.
+    pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
+        let running = self.all_running().into_iter();
+        let known = running.map(|running| running.node.host().cluster.catalog.newest());
+        known.max_by_key(|catalog| catalog.scn())
     }
 
     /// Every node that runs.

@@ -4,6 +4,7 @@
 
 use crate::nodes::{Nodes, Running};
 use crate::replica_handle::ReplicaHandle;
+use cortado_cluster::ChangeState;
 use cortado_driver::INBOX_MAX;
 use cortado_log::LogUsage;
 use cortado_metrics::{Number, Samples, Source};
@@ -35,6 +36,7 @@ impl Source for Observation {
         held_back_logs(&running, samples);
         places(&running, samples);
         gossip(&running, samples);
+        moves(&nodes, samples);
         log(nodes.log().usage(), samples);
         let help = "1 if the log takes nothing more until the process starts again, 0 if it works";
         samples.gauge("cortado_log_failed", help, nodes.log().failure().is_some());
@@ -113,6 +115,23 @@ fn journal(running: &[Arc<Running>], samples: &mut Samples<'_>) {
     family("cortado_journal_queue_entries", help, |(waiting, _)| waiting);
     let help = "Limit of the entries that wait; beyond it they are dropped";
     family("cortado_journal_queue_limit_entries", help, |(_, limit)| limit);
+}
+
+/// As the process has folded `_cluster`.
+fn moves(nodes: &Nodes, samples: &mut Samples<'_>) {
+    let Some(catalog) = nodes.catalog() else { return };
+    let help = "Replicas of the cluster that are on their way to another node, or away";
+    samples.gauge("cortado_moves", help, catalog.moves().count());
+    samples.gauges("cortado_changes", "Planned changes that are not over, by state", |family| {
+        for (state, name) in [
+            (ChangeState::Running, "running"),
+            (ChangeState::Paused, "paused"),
+            (ChangeState::Cancelled, "cancelled"),
+        ] {
+            let changes = catalog.changes().filter(|change| change.state == state).count();
+            family.sample(&[("state", name)], changes);
+        }
+    });
 }
 
 fn held_back_logs(running: &[Arc<Running>], samples: &mut Samples<'_>) {

@@ -51,7 +51,10 @@ impl Gateway {
         for database in catalog.databases() {
             let numbers = 0..database.partitions;
             let partitions = numbers
-                .map(|number| of(database.partition_id(number), database.placement(number)))
+                .map(|number| {
+                    let partition = database.partition_id(number);
+                    of(partition, &catalog.held(partition, database.placement(number)))
+                })
                 .collect();
             databases.push(DatabaseStatus { name: database.name.clone(), partitions });
         }
@@ -129,7 +132,8 @@ impl Gateway {
 
     /// The members, and those that are about to become some.
     fn known_nodes(&self, catalog: &Catalog) -> Vec<NodeId> {
-        let founders = self.cluster().founders();
+        let is_removed = |node: &NodeId| catalog.node(*node).is_some_and(|facts| facts.removed);
+        let founders = self.cluster().founders().filter(|node| !is_removed(node));
         let nodes: BTreeSet<_> = catalog.members().chain(founders).collect();
         nodes.into_iter().collect()
     }

@@ -132,3 +132,101 @@ fn told_of(moving: &ReplicaMove) -> String {
         (None, None) => "nothing moves".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::WrittenAt;
+    use cortado_cluster::{ChangeId, ChangeState, MoveLimits, MoveStage, PlannedKind};
+    use cortado_model::{
+        ClusterUuid, Etag, Generation, NodeId, PartitionUuid, Scn, Sequence, TableId,
+    };
+
+    const ID: DatabaseId = DatabaseId(7);
+    const CHANGE: PlannedChange = PlannedChange {
+        id: ChangeId(5),
+        kind: PlannedKind::Expand,
+        state: ChangeState::Running,
+        limits: MoveLimits { copies_per_node: 1, copies_per_cluster: 1, bytes_per_second: 0 },
+        replicas: 1,
+        bytes: 1,
+    };
+    const MOVING: ReplicaMove = ReplicaMove {
+        change: ChangeId(5),
+        add: Some(NodeId(3)),
+        remove: Some(NodeId(1)),
+        stage: MoveStage::Copying,
+    };
+
+    fn at(sequence: u64) -> WrittenAt {
+        WrittenAt { scn: Scn::new(Generation(1), Sequence(sequence)), etag: Etag(sequence) }
+    }
+
+    /// A database of two partitions, the second of which moves.
+    fn catalog() -> Catalog {
+        let database = Arc::new(Database {
+            id: ID,
+            name: "music".to_owned(),
+            uuid: PartitionUuid(1),
+            partitions: 2,
+            replication: 2,
+            log: None,
+            owner: None,
+            next_table: TableId(1),
+            tables: BTreeMap::new(),
+            tables_by_id: BTreeMap::new(),
+            placements: vec![[1, 2].map(NodeId).to_vec(); 2],
+            after: Generation(0),
+            written: at(10),
+        });
+        let mut catalog = Catalog::empty(ClusterUuid(1));
+        catalog.databases_by_id.insert(ID, Arc::clone(&database));
+        catalog.databases.insert(database.name.clone(), database);
+        catalog.changes.insert(CHANGE.id, (CHANGE, Etag(20)));
+        catalog.moves.insert(PartitionId { database: ID, number: 1 }, (MOVING, at(30)));
+        catalog
+    }
+
+    /// Tables, whether something is written, and what each rests on.
+    fn told(operations: &[Operation]) -> Vec<(TableId, &'static str, bool)> {
+        let word = |operation: &Operation| match operation.action {
+            DocumentAction::Put { .. } => "put",
+            DocumentAction::Delete => "delete",
+            DocumentAction::Check => "check",
+            _ => "other",
+        };
+        let is_bound = |operation: &Operation| operation.condition != Default::default();
+        operations.iter().map(|one| (one.table, word(one), is_bound(one))).collect()
+    }
+
+    #[test]
+    fn what_is_written_rests_on_all_that_it_was_decided_by() {
+        let catalog = catalog();
+        let mut writes = MoveWrites::new(&catalog, Some(&CHANGE));
+        let [first, second] = [0, 1].map(|number| PartitionId { database: ID, number });
+        writes.add(first, MoveStep::Begin(MOVING), Vec::new());
+        let begun = [(CHANGES, "check", true), (DATABASES, "check", true), (MOVES, "put", true)];
+        assert_eq!(told(&writes.operations), begun);
+        assert_eq!(writes.operations[2].condition, if_absent());
+        // The document of a database is written once, whatever becomes of how many partitions.
+        let moved = Placement::new([3, 2].map(NodeId).to_vec()).unwrap();
+        writes.add(second, MoveStep::Finish(moved), Vec::new());
+        let want = [begun[0], (DATABASES, "put", true), begun[2], (MOVES, "delete", true)];
+        assert_eq!(told(&writes.operations), want);
+        assert_eq!(writes.operations[3].condition, if_still(Etag(30)));
+        let DocumentAction::Put { value } = &writes.operations[1].action else { panic!() };
+        let text = String::from_utf8(value.as_bytes().to_vec()).unwrap();
+        assert!(text.contains(r#""placements":[[1,2],[3,2]]"#), "{text}");
+    }
+
+    #[test]
+    fn what_is_given_up_is_declared_later_than_what_it_was() {
+        let catalog = catalog();
+        let mut writes = MoveWrites::new(&catalog, Some(&CHANGE));
+        let partition = PartitionId { database: ID, number: 1 };
+        assert_eq!(catalog.declared_at(partition), Some(at(30).scn));
+        writes.add(partition, MoveStep::Abandon, Vec::new());
+        let want = [(DATABASES, "put", true), (MOVES, "delete", true)];
+        assert_eq!(told(&writes.operations), want);
+    }
+}

@@ -17,6 +17,7 @@ mod http2;
 mod http2_frames;
 mod limits;
 mod lists;
+mod moves;
 mod pages;
 mod spellings;
 mod transactions;

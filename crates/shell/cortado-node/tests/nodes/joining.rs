@@ -25,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) log: SharedMemoryLog,
     beats: SharedMemoryBeats,
     network: Arc<MemoryNetwork>,
+    /// What every process is told, but for its name.
+    pub(crate) raw: RawSettings,
 }
 
 /// What one data directory holds.
@@ -61,7 +63,7 @@ impl Site {
 
     fn over(log: SharedMemoryLog) -> Site {
         let (beats, network) = (SharedMemoryBeats::default(), Arc::default());
-        Site { log, beats, network }
+        Site { log, beats, network, raw: settings() }
     }
 
     /// A process with a node, or without one.
@@ -80,7 +82,7 @@ impl Site {
         name: &str,
         directory: Option<&Directory>,
     ) -> Result<Cluster, StartError> {
-        let mut raw: RawSettings = settings();
+        let mut raw = self.raw.clone();
         raw.description = NodeDescription { name: name.to_owned(), ..NodeDescription::default() };
         let stores = directory.map(|directory| Arc::clone(&directory.stores)).unwrap_or_default();
         let components = Components {

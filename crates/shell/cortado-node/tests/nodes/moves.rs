@@ -1,6 +1,6 @@
 //! Replicas move from node to node while clients write: nodes join, leave and are replaced.
 
-use crate::failovers::Load;
+use crate::failovers::{Load, one_artist_for_each_partition};
 use crate::joining::{Directory, Site};
 use crate::world::{Music, deadline, eventually, eventually_asking};
 use cortado_document::TableDefinition;
@@ -32,7 +32,9 @@ fn order(kind: PlannedKind) -> ChangeOrder {
 
 impl Moving {
     async fn start(names: &[&'static str], replication: u32) -> Moving {
-        let site = Site::begun().await;
+        let mut site = Site::begun().await;
+        // A log that is no longer is folded: what is longer is copied.
+        site.raw.copy_beyond_records = 4;
         let (mut nodes, mut directories) = (BTreeMap::new(), BTreeMap::new());
         for name in names {
             let directory = Directory::default();
@@ -156,6 +158,9 @@ async fn a_node_that_is_removed_holds_nothing_and_is_no_member_any_more() {
     load.more(50).await;
     let b = moving.id("b");
     moving.begin(PlannedKind::RemoveNode(b)).await;
+    // What is created meanwhile is placed elsewhere.
+    let late = moving.gateway().create_database("late", DatabaseSpec::default(), deadline()).await;
+    assert!(late.is_ok(), "{late:?}");
     moving.await_over().await;
     let catalog = moving.gateway().catalog();
     assert!(catalog.node(b).unwrap().removed && !catalog.members().any(|node| node == b));
@@ -260,4 +265,57 @@ async fn a_cancelled_change_ends_where_it_is_and_stays_cancelled() {
     // An id is never given out twice.
     let next = gateway.begin_change(&planned, deadline()).await.unwrap().id;
     assert_eq!(next, Some(ChangeId(id.0 + 1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_keep_to_their_pace_until_that_is_changed() {
+    let mut moving = Moving::start(&["a", "b", "c"], 2).await;
+    // More than two chunks of a snapshot in every partition.
+    let long = format!("{{\"text\":\"{}\"}}", "x".repeat(300_000));
+    for artist in one_artist_for_each_partition(&moving.music) {
+        for title in ["1", "2", "3"] {
+            moving.music.put(&artist, title, &long).await.unwrap();
+        }
+    }
+    moving.join("d").await;
+    let gateway = moving.gateway();
+    let slow = MoveLimits { bytes_per_second: 1, ..MoveLimits::default() };
+    let planned = ChangeOrder { kind: PlannedKind::Expand, limits: slow };
+    let plan = gateway.begin_change(&planned, deadline()).await.unwrap();
+    assert!(plan.bytes > 300_000, "{plan:?}");
+    let first_chunks_are_there = async || {
+        let status = gateway.changes_status().await;
+        status[0].progress.copying == 3 && status[0].progress.bytes_done > 3 * 200_000
+    };
+    eventually_asking("the copies have begun", first_chunks_are_there).await;
+    let load = Load::start(&moving.music, 2);
+    load.more(300).await;
+    let status = gateway.changes_status().await;
+    let ReplicaStanding { copying, joined } = standing_of(&moving, "d").await;
+    assert_eq!((copying, joined), (3, 0), "{status:?}");
+    let id = plan.id.unwrap();
+    gateway.throttle_change(id, |limits| limits.bytes_per_second = 0, deadline()).await.unwrap();
+    moving.await_over().await;
+    moving.await_settled().await;
+    load.audit(&moving.music).await;
+    for artist in one_artist_for_each_partition(&moving.music) {
+        assert_eq!(moving.music.get(&artist, "3").await.as_ref(), Some(&long));
+    }
+}
+
+/// Of the replicas that a node has of the music.
+struct ReplicaStanding {
+    copying: usize,
+    joined: usize,
+}
+
+async fn standing_of(moving: &Moving, name: &str) -> ReplicaStanding {
+    let catalog = moving.gateway().catalog();
+    let node = moving.id(name);
+    let of_music = |partition: PartitionId| partition.database == moving.music.database.id;
+    let copying = catalog.moves_of_partitions().filter(|(_, one)| one.add == Some(node));
+    let placed = catalog.placements().filter(|(partition, _)| of_music(*partition));
+    let holding = placed.filter(|(_, nodes)| nodes.contains(&node)).count();
+    let copying = copying.filter(|(partition, _)| of_music(*partition)).count();
+    ReplicaStanding { copying, joined: holding - copying }
 }
