@@ -173,8 +173,8 @@ impl FocaGossip {
         self.seeds.send_replace(seeds);
     }
 
-    /// Says farewell, so that nobody waits for this node, and ends. Whoever holds it still sees what
-    /// was known last.
+    /// Says farewell, so that nobody waits for this node, and ends. What was known last is still
+    /// there to see.
     pub async fn leave(&self) {
         self.leaving.send_replace(true);
         // Until the task has ended.

@@ -240,9 +240,9 @@ Examples:
   cortado serve --config /etc/cortado.toml
   cortado serve --kafka broker1:9092 --role router --listen 127.0.0.1:7173
 
-A node finds all others by the log: it needs no list of them (but see --seed). Its name stays with its data
-directory; if that is lost, `cortado node replace NAME` lets a new one take its place. A
-router finds the node that a request is for, and keeps nothing.
+A node finds all others by the log: it needs no list of them (but see --seed). Its name
+stays with its data directory; if that is lost, `cortado node replace NAME` lets a new one
+take its place. A router finds the node that a request is for, and keeps nothing.
 
 /readyz answers 200 when the node has registered and its replicas work. SIGINT and SIGTERM end
 a process in order: its leaderships go to other nodes first. SIGHUP lets it read its

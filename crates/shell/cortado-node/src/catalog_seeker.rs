@@ -15,8 +15,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What all nodes together may take to answer.
 const ANSWERS: Duration = Duration::from_secs(1);
 
-/// Asks the nodes that can be reached how their replicas of `_cluster` are, whenever this node's own
-/// cannot be read, until the node ends.
+/// Asks the nodes that can be reached how their replicas of `_cluster` are, whenever this node's
+/// own cannot be read, until the node ends.
 pub(crate) async fn seek_catalog(host: Arc<ReplicaHost>) {
     let own = host.routes.route(PartitionId::CLUSTER);
     loop {

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
-/// What became of a process's requests since that was last told. Bounded by the nodes that there are.
+/// What became of a process's requests since that was last told. Bounded by the nodes that there
+/// are.
 #[derive(Debug)]
 pub(crate) struct RequestReach {
     /// In whose name that is told: all of a process go the same ways, and are one witness.

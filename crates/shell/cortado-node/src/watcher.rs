@@ -262,8 +262,8 @@ impl Watcher {
     fn tell_abstention(&self, told: &Abstention) {
         let Abstention { node, cause, partitions, .. } = told;
         if let Some(first) = partitions.first() {
-            let partitions = partitions.len();
-            info!(partition = %first, partitions, %node, reason = %cause, "not claiming leaderships");
+            let (partitions, reason) = (partitions.len(), cause);
+            info!(partition = %first, partitions, %node, %reason, "not claiming leaderships");
         }
         for (database, numbers) in told.by_database() {
             self.host.decisions.explain_abstention(told, database, &numbers);

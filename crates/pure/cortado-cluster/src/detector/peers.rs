@@ -141,8 +141,8 @@ impl PeerLayer {
         self.heard.insert(node, now);
     }
 
-    /// What gossip says of `node`, if it counts it as gone and is wrong: this node hears from it, and
-    /// requests reach it.
+    /// What gossip says of `node`, if it counts it as gone and is wrong: this node hears from it,
+    /// and requests reach it.
     ///
     /// * `life`, `limit_ms`: as in [`sight`](Self::sight).
     pub(super) fn overruled(
@@ -193,15 +193,21 @@ impl PeerLayer {
             lasting && now.since(failures.last_at) <= memory_ms(limit_ms)
         });
         let gone = |since, by| PeerSight::Gone(PeerLoss { since, by });
-        let heard = self.heard.get(&node).is_some_and(|at| now.since(*at) < limit_ms);
+        let heard_until = self.heard.get(&node).map_or(Millis(0), |at| at.plus(limit_ms));
+        let heard = now < heard_until;
         let opinion = self.opinion(node, life);
         let Some(Opinion { said, since, .. }) = opinion else { return PeerSight::Unknown };
         match (said, failures) {
             // Gossip goes by a way of its own, which may be cut alone.
             (PeerOpinion::Down | PeerOpinion::Suspect, None) if heard => PeerSight::Reached,
-            (PeerOpinion::Down, _) => gone(*since, PeerWitness::Gossip),
+            (PeerOpinion::Down, Some(failures)) if heard => {
+                gone((*since).max(failures.since.plus(limit_ms)), PeerWitness::Gossip)
+            }
+            // Until then it was not.
+            (PeerOpinion::Down, _) => gone((*since).max(heard_until), PeerWitness::Gossip),
             (PeerOpinion::Suspect, None) => {
-                PeerSight::Suspected(PeerLoss { since: *since, by: PeerWitness::Suspicion })
+                let since = (*since).max(heard_until);
+                PeerSight::Suspected(PeerLoss { since, by: PeerWitness::Suspicion })
             }
             (PeerOpinion::Suspect, Some(failures)) => {
                 let since = (*since).max(failures.since.plus(limit_ms));
@@ -313,11 +319,11 @@ mod tests {
         layer.hear_from(Millis(300), NODE);
         check(&layer, 1_299, None);
         assert_eq!(overruled(&layer, 1_299), Some(Millis(100)));
-        check(&layer, 1_300, Some((100, PeerWitness::Gossip)));
+        check(&layer, 1_300, Some((1_300, PeerWitness::Gossip)));
         // It speaks, and is not reached.
         layer.fail(Millis(1_400), NODE, NodeId(7), LIMIT_MS);
         layer.hear_from(Millis(2_400), NODE);
-        check(&layer, 2_400, Some((100, PeerWitness::Gossip)));
+        check(&layer, 2_400, Some((2_400, PeerWitness::Gossip)));
         assert_eq!(overruled(&layer, 2_400), None);
     }
 
