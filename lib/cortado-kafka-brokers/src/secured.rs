@@ -3,7 +3,7 @@
 //! Start reading at [`Secured`].
 
 use crate::error::{BrokersError, at};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::fs;
@@ -85,13 +85,16 @@ pub(crate) fn write_certificates(cluster: &Path, folders: &[PathBuf]) -> Result<
     let key = KeyPair::generate().map_err(unmade)?;
     let mut params = CertificateParams::new(Vec::new()).map_err(unmade)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate for its own authority if both are called the same.
+    params.distinguished_name.push(DnType::CommonName, "authority of test brokers");
     let authority = params.self_signed(&key).map_err(unmade)?;
     let file = authority_of(cluster);
     fs::write(&file, authority.pem()).map_err(at("write", &file))?;
     let issuer = Issuer::new(params, key);
     for folder in folders {
         let key = KeyPair::generate().map_err(unmade)?;
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).map_err(unmade)?;
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).map_err(unmade)?;
+        params.distinguished_name.push(DnType::CommonName, "test broker");
         let certificate = params.signed_by(&key, &issuer).map_err(unmade)?;
         let file = certificate_of(folder);
         let text = format!("{}{}", key.serialize_pem(), certificate.pem());

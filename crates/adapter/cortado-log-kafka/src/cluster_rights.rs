@@ -15,7 +15,8 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one address may take.
+/// How long one address may take, or a tenth of what a call may, if that is more: it may be that of a
+/// broker that stands still, and the next one answers.
 const WITHIN: Duration = Duration::from_secs(3);
 /// ApiVersions, in the version that every broker speaks.
 const VERSIONS: (i16, i16) = (18, 0);
@@ -55,9 +56,10 @@ pub(crate) async fn examine(
     settings: &KafkaSettings,
     door: &BrokerDoor,
 ) -> Result<(), KafkaOpenError> {
+    let within = WITHIN.max(settings.call_timeout / 10);
     for address in settings.bootstrap_servers.split(',').map(str::trim) {
         let Some(place) = split(address) else { continue };
-        let connected = timeout(WITHIN, door.open(place)).await;
+        let connected = timeout(within, door.open(place)).await;
         let mut connection = match connected {
             Ok(Ok(connection)) => connection,
             Ok(Err(source)) if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -70,7 +72,7 @@ pub(crate) async fn examine(
             }
             Ok(Err(_)) | Err(_) => continue,
         };
-        let examined = timeout(WITHIN, examine_one(settings, &mut connection)).await;
+        let examined = timeout(within, examine_one(settings, &mut connection)).await;
         if let Ok(Ok(found)) = examined {
             return found;
         }

@@ -5,16 +5,27 @@ use crate::open_error::KafkaOpenError;
 use crate::settings::KafkaSettings;
 use std::io;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Looks whether there are enough brokers for the replicas that are demanded.
 pub(crate) async fn require_brokers(
     admin: &ClusterAdmin,
     settings: &KafkaSettings,
 ) -> Result<Vec<i32>, KafkaOpenError> {
-    let brokers = admin.brokers().await.map_err(|source| KafkaOpenError::Unreachable {
-        bootstrap_servers: settings.bootstrap_servers.clone(),
-        source,
-    })?;
+    let until = Instant::now() + settings.call_timeout;
+    let brokers = loop {
+        let brokers = admin.brokers().await.map_err(|source| KafkaOpenError::Unreachable {
+            bootstrap_servers: settings.bootstrap_servers.clone(),
+            source,
+        })?;
+        // A broker that has just started knows of none, not even of itself.
+        if !brokers.is_empty() || Instant::now() > until {
+            break brokers;
+        }
+        sleep(LOOK_EVERY).await;
+    };
     let wanted = usize::from(settings.replication_factor);
     if brokers.len() < wanted {
         return Err(KafkaOpenError::TooFewBrokers { brokers: brokers.len(), wanted });
