@@ -221,7 +221,7 @@ fn a_cluster_of_processes_loses_no_write_and_is_renewed_without_a_failed_request
     assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), done.len());
     let found = router.all_documents("shop/item").len();
     assert_eq!(found, 40 + done.len());
-    // Each document was written once: every door tells the whole history, however the log brings it.
+    // Each document was written once: every door tells all of it, however the log brings it.
     for server in nodes.iter().map(|(_, node)| node).chain([&router]) {
         let told: usize = (0..6).map(|partition| changes_of(server, partition)).sum();
         assert_eq!(told, found, "{}", server.said());

@@ -41,7 +41,7 @@ impl Keys {
         let (press, pressed) = channel(PRESSED_MAX);
         // Ends with the process: reading a terminal cannot be broken off.
         thread::spawn(move || {
-            for byte in io::stdin().bytes().map_while(Result::ok) {
+            for byte in io::stdin().lock().bytes().map_while(Result::ok) {
                 if press.blocking_send(key_of(byte)).is_err() {
                     return;
                 }

@@ -6,20 +6,24 @@ use cortado_wire::ClusterAnswer;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// A database and the number of a partition.
+type Place = (String, u32);
 /// What a partition has applied: generation and sequence.
 type Applied = (u32, u64);
+/// What was seen at one look.
+type Positions = BTreeMap<Place, Applied>;
 
 /// The rate of each partition, by database and number.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    last: Option<(BTreeMap<(String, u32), Applied>, Instant)>,
-    per_second: BTreeMap<(String, u32), f64>,
+    last: Option<(Positions, Instant)>,
+    per_second: BTreeMap<Place, f64>,
 }
 
 impl Rates {
     /// One more look. The rates are those since the one before.
     pub(crate) fn add(&mut self, cluster: &ClusterAnswer, now: Instant) {
-        let mut applied = BTreeMap::new();
+        let mut applied = Positions::new();
         for database in &cluster.databases {
             for partition in &database.partitions {
                 if let Some(position) = partition.applied {
@@ -30,7 +34,7 @@ impl Rates {
         }
         if let Some((before, then)) = &self.last {
             let elapsed = now.duration_since(*then).max(Duration::from_millis(1)).as_secs_f64();
-            let rate = |(place, new): (&(String, u32), &Applied)| {
+            let rate = |(place, new): (&Place, &Applied)| {
                 let grown = growth(*before.get(place)?, *new);
                 Some((place.clone(), grown as f64 / elapsed))
             };
