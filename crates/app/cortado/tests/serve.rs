@@ -299,7 +299,7 @@ fn a_cluster_of_processes_grows_and_shrinks_without_losing_a_write() {
         http.get("/admin/v1/nodes").json()["nodes"].as_array().unwrap().len() == 4
     });
     let listed = router.cortado(&["node", "list"]).done();
-    assert!(listed.contains("zone") && listed.contains("east"), "{listed}");
+    assert!(listed.contains("ZONE") && listed.contains("east"), "{listed}");
     let plan = router.cortado(&["rebalance", "--replicas", "--dry-run"]).done();
     assert!(plan.contains("nothing was begun") && plan.contains(" d "), "{plan}");
     let done = router.cortado(&["rebalance", "--replicas"]).done();

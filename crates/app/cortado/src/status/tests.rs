@@ -187,13 +187,13 @@ fn many_nodes_and_databases_are_shown_if_they_are_not_well() {
 #[test]
 fn zones_and_capacities_are_listed_where_there_are_any() {
     let plain = render_nodes(&[node("a", true), node("b", true)]);
-    assert!(!plain.contains("zone") && !plain.contains("capacity"), "{plain}");
+    assert!(!plain.contains("ZONE") && !plain.contains("CAPACITY"), "{plain}");
     let zoned = NodeAnswer { zone: Some("east".to_owned()), ..node("a", true) };
     let large = NodeAnswer { capacity: Some(200), ..node("b", true) };
     let listed = render_nodes(&[zoned, large, node("c", true)]);
     let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let lines: Vec<Vec<String>> = listed.lines().map(cells).collect();
-    assert_eq!(lines[0][5..], ["zone", "capacity"], "{listed}");
+    assert_eq!(lines[0][5..], ["ZONE", "CAPACITY"], "{listed}");
     assert_eq!(lines[1][5..], ["east", "100"], "{listed}");
     assert_eq!(lines[2][5..], ["-", "200"], "{listed}");
 }
