@@ -161,7 +161,7 @@ async fn followers(
         anyhow::Ok(())
     };
     let (loaded, watched) = tokio::join!(load(), watch);
-    (loaded?, watched?);
+    loaded.and(watched)?;
     report::heading(&format!("Followers of {database}"));
     report::latency("time behind the log, under 60 % load", &[Round::new(lags, time)]);
 
