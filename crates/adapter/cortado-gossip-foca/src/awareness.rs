@@ -127,7 +127,7 @@ mod tests {
         }
         assert_eq!(score_of(&mut observed, 40, true, 1).0, 0);
         let running = |observed: &Observed| observed.awareness.unanswered_running;
-        assert_eq!(running(&observed), 0, "an answer ends the row");
+        assert_eq!(running(&observed), 0, "an answer begins it anew");
         for number in 41..=44 {
             observed.sends(&header(1, 2, 1, Message::Ping(number)));
         }

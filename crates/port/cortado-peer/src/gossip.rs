@@ -107,11 +107,12 @@ impl SelfAwareness {
     /// The highest score.
     pub const SCORE_MAX: u8 = 8;
 
-    /// Whether no other node answers this one: several in a row have not, whom it asked in turn.
+    /// Whether no other node answers this one: several have not, one after another, whom it asked
+    /// in turn.
     pub fn hears_nobody(&self) -> bool {
         /// Of few nodes, two that are dead may be probed one after the other.
-        const IN_A_ROW: u32 = 3;
-        self.unanswered_running >= IN_A_ROW
+        const RUNNING_MIN: u32 = 3;
+        self.unanswered_running >= RUNNING_MIN
     }
 }
 

@@ -244,9 +244,7 @@ impl Detector {
                 NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
             }
             // Peers find out a moment later than the log.
-            (Standing::Dead(death), PeerSight::Reached)
-                if now.since(death.at) < self.settings.dead_after_ms / PEERS_LATER_PART =>
-            {
+            (Standing::Dead(death), PeerSight::Reached) if now < self.peers_know_from(death.at) => {
                 let since = Millis(now.0.saturating_sub(death.silent_ms));
                 NodeVerdict::Silent { since }
             }
@@ -340,6 +338,14 @@ impl Detector {
             return None;
         }
         self.silence_ends(now, self.nodes.get(&node)).map(|(_, at)| at)
+    }
+
+    /// From when on peers that still reach a node have had the time to find out, too, that it is
+    /// dead.
+    ///
+    /// * `dead_from`: when it was, in the log.
+    pub fn peers_know_from(&self, dead_from: Millis) -> Millis {
+        dead_from.plus(self.settings.dead_after_ms / PEERS_LATER_PART)
     }
 
     /// The last sign of life, or the own first beat if there was none, and when the silence since

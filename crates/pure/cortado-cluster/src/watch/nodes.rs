@@ -59,10 +59,12 @@ impl Nodes {
         changed
     }
 
-    /// When the next node will count as dead, if nothing more is heard of it.
+    /// When the next node will count as dead, if nothing more is heard of it, or peers that reach
+    /// one which does will have had their time.
     pub(super) fn next_death(&self, now: Millis, detector: &Detector) -> Option<Millis> {
         let deaths = self.judged.keys().filter_map(|node| detector.dead_from(now, *node));
-        deaths.filter(|at| *at > now).min()
+        let moments = deaths.flat_map(|at| [at, detector.peers_know_from(at)]);
+        moments.filter(|at| *at > now).min()
     }
 }
 
