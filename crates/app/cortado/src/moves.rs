@@ -159,15 +159,15 @@ pub(crate) fn run(command: MovesCommand) -> Result<Exit, Failure> {
             };
             order(asked, &change)
         }
-        MovesCommand::Pause(one) => alter(&one, "paused", async |client, change| {
-            client.pause_moves(change).await
-        }),
-        MovesCommand::Resume(one) => alter(&one, "resumed", async |client, change| {
-            client.resume_moves(change).await
-        }),
-        MovesCommand::Cancel(one) => alter(&one, "cancelled", async |client, change| {
-            client.cancel_moves(change).await
-        }),
+        MovesCommand::Pause(one) => {
+            alter(&one, "paused", async |client, change| client.pause_moves(change).await)
+        }
+        MovesCommand::Resume(one) => {
+            alter(&one, "resumed", async |client, change| client.resume_moves(change).await)
+        }
+        MovesCommand::Cancel(one) => {
+            alter(&one, "cancelled", async |client, change| client.cancel_moves(change).await)
+        }
         MovesCommand::Throttle(ThrottleArguments { one, limits }) => {
             let limits = MoveLimitsBody {
                 copies_per_node: limits.copies_per_node,

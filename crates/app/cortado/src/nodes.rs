@@ -135,7 +135,8 @@ pub(crate) fn run(command: NodeCommand) -> Result<Exit, Failure> {
                 return order(asked, &change);
             }
             if change.is_given() {
-                let what = "without --by nothing is moved: a new data directory takes the name over";
+                let what =
+                    "without --by nothing is moved: a new data directory takes the name over";
                 return Err(Failure::usage(what));
             }
             let (server, output) = change.parts();

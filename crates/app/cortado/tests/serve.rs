@@ -241,7 +241,9 @@ fn held(http: &mut Http) -> std::collections::BTreeMap<String, usize> {
     let partitions = partitions["partitions"].as_array().unwrap();
     let replicas = partitions.iter().flat_map(|one| one["replicas"].as_array().unwrap());
     let mut held = std::collections::BTreeMap::new();
-    for replica in replicas.filter(|one| ["leader", "follower"].contains(&one["role"].as_str().unwrap())) {
+    for replica in
+        replicas.filter(|one| ["leader", "follower"].contains(&one["role"].as_str().unwrap()))
+    {
         *held.entry(replica["node"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     held

@@ -43,9 +43,7 @@ pub use message::{Message, Progress, ReplicaProgress};
 pub use network::{
     MemoryNetwork, PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PeerWhereabouts,
 };
-pub use order::{
-    ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, VerifyAnswer,
-};
+pub use order::{ChangeReplicas, ChangeReplicasAnswer, HandOff, HandOffAnswer, VerifyAnswer};
 pub use peer_progress::{LifeNumber, PeerProgress};
 pub use read::{DocumentPage, Look, Read, ReadAnswer, Seen, ServedRole, Sight, Unserved};
 pub use report::{NodeReport, ReplicaReport};

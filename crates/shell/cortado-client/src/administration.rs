@@ -10,7 +10,8 @@ use crate::path::encoded;
 use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
-    MoveLimitsBody, MoveOrderBody, MovePlanAnswer, MovesAnswer, NodesAnswer, PartitionAnswer, PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
+    MoveLimitsBody, MoveOrderBody, MovePlanAnswer, MovesAnswer, NodesAnswer, PartitionAnswer,
+    PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
 };
 use http::Method;
 use serde::Serialize;

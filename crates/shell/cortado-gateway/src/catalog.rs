@@ -4,7 +4,8 @@
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
 use cortado_cluster::{
-    Capacity, ChangeId, ChangeState, MoveStage, Placement, PlacementNode, PlannedChange, ReplicaMove, Zone,
+    Capacity, ChangeId, ChangeState, MoveStage, Placement, PlacementNode, PlannedChange,
+    ReplicaMove, Zone,
 };
 use cortado_document::{Schema, TableDefinition, partition_of};
 use cortado_driver::{TableRules, Tables};
@@ -230,8 +231,8 @@ impl Catalog {
     /// Whether `node` should hold a replica of `partition`.
     pub fn holds(&self, partition: PartitionId, node: NodeId) -> bool {
         let database = self.database_by_id(partition.database);
-        let placed = database
-            .is_some_and(|database| database.placement(partition.number).contains(&node));
+        let placed =
+            database.is_some_and(|database| database.placement(partition.number).contains(&node));
         placed || self.moves.get(&partition).is_some_and(|(moving, _)| moving.add == Some(node))
     }
 
@@ -263,7 +264,11 @@ impl Catalog {
     /// The nodes that hold a replica, in order of rank; last one to which it is moving.
     ///
     /// * `nodes`: where it is placed.
-    pub(crate) fn held<'a>(&self, partition: PartitionId, nodes: &'a [NodeId]) -> Cow<'a, [NodeId]> {
+    pub(crate) fn held<'a>(
+        &self,
+        partition: PartitionId,
+        nodes: &'a [NodeId],
+    ) -> Cow<'a, [NodeId]> {
         let added = self.moves.get(&partition).and_then(|(moving, _)| moving.add);
         match added.filter(|node| !nodes.contains(node)) {
             Some(node) => nodes.iter().copied().chain([node]).collect(),

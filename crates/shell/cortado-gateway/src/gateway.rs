@@ -21,16 +21,16 @@ mod status;
 mod tables;
 mod write;
 
+pub(crate) use admin_error::not_done;
 pub use admin_error::{AdminError, InvalidDeclaration, Obstacle, Uncertainty};
 pub use bulk::{BulkKey, BulkOperation, BulkRequest};
 pub use changes::{ChangeReader, Changes, ChangesError};
 pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
-pub(crate) use list::whole_table;
-pub(crate) use admin_error::not_done;
 pub(crate) use declaration::{operation, put};
-pub(crate) use moves::{by_hand, targets_of};
+pub(crate) use list::whole_table;
 pub use membership::{NameTaken, RegistrationError};
+pub(crate) use moves::{by_hand, targets_of};
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,

@@ -44,7 +44,9 @@ impl KnownCluster {
         if partition != PartitionId::CLUSTER {
             let database = catalog.database_by_id(partition.database);
             let placed = database.map(|database| database.placement(partition.number));
-            return placed.map(|nodes| catalog.held(partition, nodes).into_owned()).unwrap_or_default();
+            return placed
+                .map(|nodes| catalog.held(partition, nodes).into_owned())
+                .unwrap_or_default();
         }
         // The members, and this node, whose accepted claim is its registration.
         let mut nodes: BTreeSet<NodeId> = catalog.members().collect();

@@ -214,7 +214,9 @@ async fn end_change(gateway: &Gateway, change: &PlannedChange) -> Result<(), Adm
         info!(change = change.id.0, what = catalog.with_node_names(&what), "change of replicas");
         let by_hand = by_hand(change.kind, &catalog);
         let undo = match leaving {
-            Some(_) => "start a node with an empty data directory, then cortado rebalance --replicas",
+            Some(_) => {
+                "start a node with an empty data directory, then cortado rebalance --replicas"
+            }
             None => "cortado rebalance --replicas",
         };
         let manual = Manual::Texts { by_hand, undo: undo.to_owned() };
@@ -246,9 +248,11 @@ fn forget(catalog: &Catalog, change: &PlannedChange, unchanged: Condition) -> Ve
     let databases: BTreeSet<DatabaseId> =
         catalog.targets.iter().filter(of_change).map(|(partition, _)| partition.database).collect();
     let targets = databases.into_iter().take(TARGETS_FORGOTTEN_MAX);
-    operations.extend(targets.map(|database| {
-        deletion(TARGETS, targets_key(change.id, database), Condition::default())
-    }));
+    operations.extend(
+        targets.map(|database| {
+            deletion(TARGETS, targets_key(change.id, database), Condition::default())
+        }),
+    );
     operations
 }
 

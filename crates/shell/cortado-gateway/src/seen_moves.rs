@@ -79,7 +79,8 @@ impl Told {
 
     fn leader_of(&self, partition: PartitionId) -> Option<ServingLeader> {
         let holdings = self.holdings.get(&partition)?.iter();
-        let leads = |(_, holding): &&(NodeId, Holding)| holding.progress.role == ReplicaRole::Leader;
+        let leads =
+            |(_, holding): &&(NodeId, Holding)| holding.progress.role == ReplicaRole::Leader;
         let newest = |(_, holding): &&(NodeId, Holding)| holding.progress.leader.generation;
         holdings.filter(leads).max_by_key(newest).map(|(node, holding)| ServingLeader {
             node: *node,
@@ -112,7 +113,8 @@ impl Told {
     ) -> Option<MovingPartition> {
         let database = catalog.database_by_id(partition.database)?;
         let placement = Placement::new(database.placement(partition.number).to_vec())?;
-        let target = catalog.target(partition).and_then(|(_, nodes)| Placement::new(nodes.to_vec()));
+        let target =
+            catalog.target(partition).and_then(|(_, nodes)| Placement::new(nodes.to_vec()));
         Some(MovingPartition {
             partition,
             target: target.unwrap_or_else(|| placement.clone()),
@@ -146,9 +148,8 @@ pub(crate) fn concerned(catalog: &Catalog, change: ChangeId) -> BTreeSet<Partiti
 
 /// Every partition that can be moved: all but `_cluster`, which every node holds.
 pub(crate) fn movable(catalog: &Catalog) -> BTreeSet<PartitionId> {
-    let is_begun = |id: DatabaseId| {
-        catalog.database_by_id(id).is_some_and(|database| database.log.is_some())
-    };
+    let is_begun =
+        |id: DatabaseId| catalog.database_by_id(id).is_some_and(|database| database.log.is_some());
     let partitions = catalog.placements().map(|(partition, _)| partition);
     partitions.filter(|partition| is_begun(partition.database)).collect()
 }

@@ -6,9 +6,9 @@ use crate::services::{BatchItem, BoxFuture, ChangeFeed, NodeControl, OwnHealth, 
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeReader, ChangeStatus, Changes,
-    ChangesError, Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, Gateway, JournalPosition, ListRequest,
-    NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
-    WriteError, WriteReceipt, WriteRequest,
+    ChangesError, Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError,
+    Gateway, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest,
+    Served, Status, StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError, Nodes};

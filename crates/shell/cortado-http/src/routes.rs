@@ -5,22 +5,22 @@
 
 mod words;
 
+use crate::admin::moves;
 use crate::answer::Answer as Answered;
 use crate::failure::Failure;
 use crate::room::Need;
 use crate::route::{Answering, Handler, Route};
-use crate::admin::moves;
 use crate::{admin, batch, bulk, changes, creation, documents, lists, operations, transaction};
 use cortado_node::ChangeState;
 use cortado_wire::media::{JSON, JSON_PATCH, MERGE_PATCH, NDJSON, SSE, TEXT};
 use cortado_wire::openapi::{Answer, Description, RequestBody};
 use std::future::ready;
 use words::{
-    ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR, DATABASE_PATH, DEADLINE,
-    DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS, LAST_EVENT_ID, LATE, LIMIT,
-    LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, PLANNED, READ, READ_ERRORS, READ_HEADERS, SESSION,
-    TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS,
-    WRITTEN, error, found, needed, optional,
+    ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
+    DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS,
+    LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, PLANNED, READ,
+    READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE,
+    UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN, error, found, needed, optional,
 };
 
 /// The answer of a handler that waits for nothing.

@@ -7,9 +7,9 @@
 use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, Changes, ChangesError,
-    Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, JournalPosition, ListRequest, NotReady, ReadError,
-    ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table, WriteError,
-    WriteReceipt, WriteRequest,
+    Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, JournalPosition,
+    ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
+    StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError};

@@ -78,9 +78,7 @@ impl CopyPace {
             return CopyPace::Resting;
         }
         let copies = catalog.moves().filter(|moving| {
-            moving.change == change.id
-                && moving.stage == MoveStage::Copying
-                && moving.add.is_some()
+            moving.change == change.id && moving.stage == MoveStage::Copying && moving.add.is_some()
         });
         // A cluster has at most some thousands of partitions.
         let copies = copies.count() as u32;

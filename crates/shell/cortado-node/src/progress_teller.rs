@@ -41,7 +41,8 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
         let moved = host.changed.take_moved().into_iter();
         // Who is about to hold a replica has heard of none of the others so far.
         let before = std::mem::replace(&mut joining, joining_in(&catalog));
-        let is_new = |(partition, add): &(&PartitionId, &NodeId)| before.get(*partition) != Some(*add);
+        let is_new =
+            |(partition, add): &(&PartitionId, &NodeId)| before.get(*partition) != Some(*add);
         let joined = joining.iter().filter(is_new).map(|(partition, _)| *partition);
         let moved: BTreeSet<PartitionId> = moved.chain(joined).collect();
         let moved = moved.into_iter();

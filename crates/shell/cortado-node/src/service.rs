@@ -21,8 +21,8 @@ use cortado_driver::{Event, PeerStanding, ReplicaRole};
 use cortado_model::{DatabaseId, LogOffset, PartitionId};
 use cortado_peer::{
     CallError, ChangeReplicas, ChangeReplicasAnswer, GivenSnapshots, HandOff, HandOffAnswer,
-    Holdings, KnownLeader, Message, NodeReport, Peer, Pending, Progress, Read, ReadAnswer, SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer,
-    Write, WriteAnswer,
+    Holdings, KnownLeader, Message, NodeReport, Peer, Pending, Progress, Read, ReadAnswer,
+    SnapshotAnswer, SnapshotChunk, SnapshotId, VerifyAnswer, Write, WriteAnswer,
 };
 use cortado_replica::{ClaimReason, ReadNeed};
 use foresight::Foresight;

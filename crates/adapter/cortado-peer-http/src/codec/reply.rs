@@ -10,7 +10,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cortado_driver::PeerStanding;
 use cortado_peer::{
     CallError, ChangeReplicasAnswer, DocumentPage, HandOffAnswer, Holding, Holdings, NodeReport,
-    ReadAnswer, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk, Unserved, VerifyAnswer, WriteAnswer,
+    ReadAnswer, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk, Unserved,
+    VerifyAnswer, WriteAnswer,
 };
 
 /// Room for a small reply without growing.

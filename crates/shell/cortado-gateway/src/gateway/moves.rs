@@ -280,7 +280,13 @@ impl Gateway {
     fn tell_change(&self, change: &PlannedChange, word: &str, catalog: &Catalog) {
         let PlannedChange { id, kind, replicas, .. } = change;
         let what = format!("change {id} is {word}: {kind}");
-        info!(change = id.0, kind = catalog.with_node_names(&kind.to_string()), replicas, word, "change of replicas");
+        info!(
+            change = id.0,
+            kind = catalog.with_node_names(&kind.to_string()),
+            replicas,
+            word,
+            "change of replicas"
+        );
         let undo = match word {
             "paused" => format!("cortado moves resume {id}"),
             "resumed" => format!("cortado moves pause {id}"),
@@ -322,10 +328,7 @@ pub(crate) fn targets_of(
     let located = movable(catalog).into_iter().filter_map(|partition| {
         let database = catalog.database_by_id(partition.database)?;
         let placement = Placement::new(database.placement(partition.number).to_vec())?;
-        Some(Located {
-            partition,
-            placed: Placed { placement, replication: database.replication },
-        })
+        Some(Located { partition, placed: Placed { placement, replication: database.replication } })
     });
     let located: Vec<Located> = located.collect();
     let members = catalog.members().filter_map(|node| catalog.node(node));

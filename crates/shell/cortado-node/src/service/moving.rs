@@ -90,9 +90,8 @@ impl NodeService {
                 let _one_at_a_time = host.effort.hash_alone();
                 let Ok(view) = host.store.view(replica.partition) else { continue };
                 let entries = view.entries(None).take_while(|_| !host.tasks.is_ending());
-                let bytes = entries.map(|entry| {
-                    entry.map(|entry| (entry.key.len() + entry.value.len()) as u64)
-                });
+                let bytes = entries
+                    .map(|entry| entry.map(|entry| (entry.key.len() + entry.value.len()) as u64));
                 // What cannot be read is told by whoever needs it.
                 if let Ok(bytes) = bytes.sum() {
                     host.effort.set_state_bytes(replica.partition, bytes);

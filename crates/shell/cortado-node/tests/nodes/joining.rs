@@ -63,7 +63,11 @@ impl Site {
     }
 
     /// A process with a node, or without one.
-    pub(crate) async fn join(&self, name: &str, directory: Option<&Directory>) -> Result<Cluster, StartError> {
+    pub(crate) async fn join(
+        &self,
+        name: &str,
+        directory: Option<&Directory>,
+    ) -> Result<Cluster, StartError> {
         let mut raw = self.raw.clone();
         raw.description = NodeDescription { name: name.to_owned(), ..NodeDescription::default() };
         let stores = directory.map(|directory| Arc::clone(&directory.stores)).unwrap_or_default();

@@ -7,8 +7,8 @@ use super::{SCN_MAX, document, key, leaders, scn};
 use crate::conformance::{Answer, Question};
 use crate::{
     ChangeReplicasAnswer, DocumentPage, HandOffAnswer, Holding, Holdings, NodeReport, ReadAnswer,
-    ReplicaProgress, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk, SnapshotId, Unserved, VerifyAnswer,
-    WriteAnswer,
+    ReplicaProgress, ReplicaReport, Seen, ServedRole, Sight, SnapshotAnswer, SnapshotChunk,
+    SnapshotId, Unserved, VerifyAnswer, WriteAnswer,
 };
 use bytes::Bytes;
 use cortado_document::{

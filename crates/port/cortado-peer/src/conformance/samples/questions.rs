@@ -11,8 +11,8 @@ use cortado_document::{
 };
 use cortado_driver::{KeyedWrite, WriteMode};
 use cortado_model::{
-    DatabaseId, DocumentKey, EntryRange, Etag, Generation, IndexId, NodeId, PartitionId, RememberedKey, Scn,
-    TableId, Within,
+    DatabaseId, DocumentKey, EntryRange, Etag, Generation, IndexId, NodeId, PartitionId,
+    RememberedKey, Scn, TableId, Within,
 };
 use std::ops::Bound;
 use tokio::time::Instant;
