@@ -247,8 +247,8 @@ impl Step {
     }
 }
 
-/// The replicas that can help. The leader first: none knows more, and a digest round believes it. But
-/// last for a new replica, which many may be at a time: it has clients to serve.
+/// The replicas that can help. The leader first: none knows more, and a digest round believes it.
+/// But last for a new replica, which many may be at a time: it has clients to serve.
 fn sources(mut peers: Vec<PeerState>, beyond: LogOffset, is_new: bool) -> VecDeque<NodeId> {
     peers.retain(|peer| peer.readable && peer.folded >= beyond);
     peers.sort_by_key(|peer| (peer.serves == is_new, Reverse(peer.folded)));
