@@ -425,14 +425,26 @@ impl<C: Caller> Parts<'_, C> {
         }
     }
 
-    /// A replica that has nothing, and whose log has everything.
-    fn begin_empty(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
-        let records = self.log_end.0;
-        if *self.folds_anew || records <= turn.settings.copy_beyond_records {
+    /// A replica that has nothing.
+    ///
+    /// * `first`: where its log begins.
+    fn begin_empty(
+        &mut self,
+        fold: FoldState,
+        first: LogOffset,
+        turn: &mut Turn<'_, C>,
+    ) -> Option<Stage<C>> {
+        let records = self.log_end.0.saturating_sub(first.0);
+        let is_long = records > turn.settings.copy_beyond_records;
+        if first == LogOffset::ZERO && (*self.folds_anew || !is_long) {
             return self.live(fold, turn);
         }
+        if !is_long {
+            return self.after(Halt::Trimmed { first }, turn);
+        }
         let why = alloc::format!("it has nothing yet, and its log holds {records} records");
-        Some(self.rebuild(LogOffset::ZERO, None, why, turn))
+        *self.restorations += 1;
+        Some(Stage::Rebuilding(Rebuilding::begin_new(first, why, turn)))
     }
 
     fn live(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
@@ -506,8 +518,7 @@ impl<C: Caller> Parts<'_, C> {
             Stage::Clearing { job: asked, fold, first } if *asked == job => {
                 let (fold, first) = (fold.as_ref().clone(), *first);
                 match cleared {
-                    Ok(()) if first == LogOffset::ZERO => self.begin_empty(fold, turn),
-                    Ok(()) => self.after(Halt::Trimmed { first }, turn),
+                    Ok(()) => self.begin_empty(fold, first, turn),
                     Err(error) => self.after(Halt::from(error), turn),
                 }
             }

@@ -21,6 +21,8 @@ pub(crate) struct Rebuilding {
     from: Option<NodeId>,
     /// What it has is wrong: as long as another replica can help, it is not served again.
     wrong: bool,
+    /// It had nothing to begin with.
+    is_new: bool,
     /// A replica was found that can help, in this try.
     asked: bool,
     /// Human-readable.
@@ -64,7 +66,17 @@ impl Rebuilding {
         turn: &mut Turn<'_, C>,
     ) -> Rebuilding {
         let step = Step::ask_extent(turn);
-        Rebuilding { beyond, from, wrong: false, asked: false, why, step }
+        Rebuilding { beyond, from, wrong: false, is_new: false, asked: false, why, step }
+    }
+
+    /// Of a replica that has nothing yet.
+    pub(crate) fn begin_new<C>(
+        beyond: LogOffset,
+        why: String,
+        turn: &mut Turn<'_, C>,
+    ) -> Rebuilding {
+        let right = Rebuilding::begin(beyond, None, why, turn);
+        Rebuilding { is_new: true, ..right }
     }
 
     /// Of a replica whose state is wrong, or cannot be read.
@@ -134,7 +146,7 @@ impl Rebuilding {
         if asked != job {
             return Rebuilt::NotYet;
         }
-        let mut sources = sources(around.peers, self.beyond.max(first), self.wrong);
+        let mut sources = sources(around.peers, self.beyond.max(first), self.is_new);
         sources.retain(|source| self.from.is_none_or(|from| from == *source));
         self.copy_from_next(sources, first, turn)
     }
@@ -235,11 +247,11 @@ impl Step {
     }
 }
 
-/// The replicas that can help. The leader comes last, since it has clients to serve; but first where
-/// a state is wrong: a digest round believes the leader.
-fn sources(mut peers: Vec<PeerState>, beyond: LogOffset, wrong: bool) -> VecDeque<NodeId> {
+/// The replicas that can help. The leader first: none knows more, and a digest round believes it.
+/// But last for a new replica, which many may be at a time: it has clients to serve.
+fn sources(mut peers: Vec<PeerState>, beyond: LogOffset, is_new: bool) -> VecDeque<NodeId> {
     peers.retain(|peer| peer.readable && peer.folded >= beyond);
-    peers.sort_by_key(|peer| (peer.serves != wrong, Reverse(peer.folded)));
+    peers.sort_by_key(|peer| (peer.serves == is_new, Reverse(peer.folded)));
     peers.into_iter().map(|peer| peer.node).collect()
 }
 
@@ -248,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_most_is_asked_first_and_the_leader_where_a_state_is_wrong() {
+    fn the_leader_is_asked_first_and_then_who_has_most_but_last_by_a_new_replica() {
         let peer = |node, folded| PeerState {
             node: NodeId(node),
             readable: true,
@@ -263,7 +275,7 @@ mod tests {
             peer(4, 19),
             PeerState { readable: false, ..peer(5, 50) },
         ];
-        assert_eq!(sources(peers.clone(), LogOffset(20), true), [2, 3, 1].map(NodeId));
-        assert_eq!(sources(peers, LogOffset(20), false), [3, 1, 2].map(NodeId));
+        assert_eq!(sources(peers.clone(), LogOffset(20), false), [2, 3, 1].map(NodeId));
+        assert_eq!(sources(peers, LogOffset(20), true), [3, 1, 2].map(NodeId));
     }
 }

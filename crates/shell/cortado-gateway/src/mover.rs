@@ -1,6 +1,6 @@
 //! Carrying out planned changes of where replicas live, while this node leads `_cluster`.
 //!
-//! What comes next is decided by `cortado-cluster` from what stands in `_cluster` and what the nodes
+//! What comes next is decided by `cortado-cluster` from what stands in `_cluster` and what nodes
 //! say; here is done what that needs. Nothing is remembered that counts: any later controller goes
 //! on. Start reading at [`Gateway::move_replicas`]. Source: docs/protocols/moves.md.
 

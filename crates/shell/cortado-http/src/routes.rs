@@ -18,9 +18,9 @@ use std::future::ready;
 use words::{
     ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
     DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS,
-    LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING, ORDER, PAGE, PLAIN, PLANNED, READ,
-    READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE,
-    UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN, error, found, needed, optional,
+    LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING, MOVE_ORDER, ORDER, PAGE, PLAIN,
+    PLANNED, READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS,
+    UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN, error, found, needed, optional,
 };
 
 /// The answer of a handler that waits for nothing.
@@ -441,26 +441,20 @@ pub(crate) static ROUTES: &[Route] = &[
         Handler::Service(|call, body| Box::pin(moves::remove_node(call, body))),
         Description {
             id: "remove_node",
-            method: "POST",
             path: "/admin/v1/nodes/{node}:remove",
             summary: "Moves all replicas of a node to the others; then it is no member any more",
-            headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "MoveOrderBody")]),
-            answers: PLANNED,
-            ..PLAIN
+            ..MOVE_ORDER
         },
     ),
     writes(
         Handler::Service(|call, body| Box::pin(moves::move_replica(call, body))),
         Description {
             id: "move_replica",
-            method: "POST",
             path: "/admin/v1/databases/{database}/partitions/{partition}:move",
             summary: "Moves one replica from a node to another",
-            headers: ADMIN_HEADERS,
             body: RequestBody::Required(&[(JSON, "MoveOrderBody")]),
-            answers: PLANNED,
-            ..PLAIN
+            ..MOVE_ORDER
         },
     ),
     shows(
@@ -468,7 +462,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "list_moves",
             path: "/admin/v1/moves",
-            summary: "Shows the changes of where replicas live that are not over, and how far each is",
+            summary: "Shows the changes of where replicas live that are not over",
             answers: &[found("The changes.", &[(JSON, "MovesAnswer")])],
             ..PLAIN
         },
@@ -477,13 +471,10 @@ pub(crate) static ROUTES: &[Route] = &[
         Handler::Service(|call, body| Box::pin(moves::order(call, body))),
         Description {
             id: "order_moves",
-            method: "POST",
             path: "/admin/v1/moves",
             summary: "Plans a change of where replicas live, and lets it begin",
-            headers: ADMIN_HEADERS,
             body: RequestBody::Required(&[(JSON, "MoveOrderBody")]),
-            answers: PLANNED,
-            ..PLAIN
+            ..MOVE_ORDER
         },
     ),
     writes(
@@ -509,7 +500,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Description {
             id: "cancel_moves",
             path: "/admin/v1/moves/{change}:cancel",
-            summary: "Begins nothing more of a change, and ends what was begun where that is nearest",
+            summary: "Begins nothing more of a change, and ends what was begun",
             ..CHANGE_PATH
         },
     ),

@@ -60,7 +60,7 @@ impl Effort {
         self.state_bytes.lock().get(&partition).copied().flatten()
     }
 
-    /// Whether the caller may find out sizes now: one at a time does, until it says that it is done.
+    /// Whether the caller may find out sizes now: one at a time does, until it says it is done.
     pub(crate) fn begin_measuring(&self) -> bool {
         !self.measuring.swap(true, Ordering::AcqRel)
     }

@@ -49,8 +49,8 @@ impl Gateway {
         Ok(self.plan_of(order, &catalog, &targets, deadline).await)
     }
 
-    /// Plans a change and lets it begin. One that moves nothing is not declared, unless a node is to
-    /// leave.
+    /// Plans a change and lets it begin. One that moves nothing is not declared, unless a node is
+    /// to leave.
     ///
     /// # Errors
     /// See [`AdminError`]; another change that is not over is one.
@@ -256,8 +256,8 @@ impl Gateway {
         }
     }
 
-    /// What nodes hold of `partitions`, when their leaders have found out how much that is, or after
-    /// a while.
+    /// What nodes hold of `partitions`, when their leaders have found out how much that is, or
+    /// after a while.
     async fn measured(
         &self,
         catalog: &Catalog,

@@ -125,7 +125,7 @@ pub(super) const CREATED: Answer =
     Answer { status: 201, about: "Created.", media: &[], headers: &[] };
 
 /// A change of where replicas live, planned or begun.
-pub(super) const PLANNED: &[Answer] = &[
+const PLANNED: &[Answer] = &[
     Answer { about: "It has begun.", media: &[(JSON, "MovePlanAnswer")], ..CREATED },
     found("The plan: nothing was begun.", &[(JSON, "MovePlanAnswer")]),
 ];
@@ -189,3 +189,6 @@ pub(super) const TABLE_PATH: Description =
     Description { path: "/admin/v1/databases/{database}/tables/{table}", ..PLAIN };
 pub(super) const CHANGE_PATH: Description =
     Description { method: "POST", headers: ADMIN_HEADERS, answers: DONE, ..PLAIN };
+/// A change of where replicas live.
+pub(super) const MOVE_ORDER: Description =
+    Description { method: "POST", headers: ADMIN_HEADERS, answers: PLANNED, ..PLAIN };

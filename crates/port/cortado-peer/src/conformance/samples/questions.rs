@@ -33,8 +33,11 @@ pub(in crate::conformance) fn questions(deadline: Instant) -> Vec<Question> {
             Question::Report(Some(DatabaseId(u32::MAX)), deadline),
         ],
         Question::ChangeReplicas(_) => changes(deadline),
-        Question::Holdings(..) => [None, Some(Vec::new()), Some(vec![PartitionId::CLUSTER, PARTITION])]
-            .map(|partitions| Question::Holdings(partitions, deadline)),
+        Question::Holdings(..) => [
+            Question::Holdings(None, deadline),
+            Question::Holdings(Some(Vec::new()), deadline),
+            Question::Holdings(Some(vec![PartitionId::CLUSTER, PARTITION]), deadline),
+        ],
         Question::OpenSnapshot(..) => [Question::OpenSnapshot(PARTITION, deadline)],
         Question::SnapshotChunk(..) => [
             Question::SnapshotChunk(SnapshotId(0), 0, deadline),
