@@ -351,7 +351,8 @@ fn a_user_comes_over_tls_with_a_password_from_a_file() {
     );
     fs::write(folder.path().join("password"), "wrong\n").unwrap();
     let refused = init(&[]);
-    refused.refused(1, &["the brokers do not take User:cortado", "kafka_password_file"]);
+    let refused =
+        refused.refused(1, &["the brokers do not take User:cortado", "kafka_password_file"]);
     for said in [&refused.out, &refused.err] {
         assert!(!said.contains("wrong") && !said.contains("correcthorse"), "{said}");
     }
