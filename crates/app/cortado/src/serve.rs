@@ -120,7 +120,7 @@ pub(crate) struct ServeArguments {
     /// What stands behind the names of nodes in their certificates, such as db.example.com
     #[arg(long, value_name = "DOMAIN", env = "CORTADO_PEER_DOMAIN")]
     peer_domain: Option<String>,
-    /// TOML file: the options' names with underscores, and a table named kafka of client properties;
+    /// TOML file: the options' names with underscores, a table kafka of client properties;
     /// options and environment take precedence
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
     config: Option<PathBuf>,
