@@ -44,7 +44,7 @@ enum Command {
     Commits(commits::Options),
     /// Partitions whose leaders' stores are fast, beside a node whose store takes 1 to 20 ms a call
     SlowStore(slow_store::Options),
-    /// PUTs by a router to a cluster on three brokers, beside bare producers; followers; an idle node
+    /// PUTs to a cluster on three brokers, beside bare producers; followers; an idle node
     Cluster(cluster::Options),
     /// For how long clients wait while nodes and brokers die, and while nodes are drained
     Gaps(gaps::Options),
