@@ -15,8 +15,8 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one address may take, or a tenth of what a call may, if that is more: it may be that of a
-/// broker that stands still, and the next one answers.
+/// How long one address may take, or a tenth of what a call may, if that is more: it may be that of
+/// a broker that stands still, and the next one answers.
 const WITHIN: Duration = Duration::from_secs(3);
 /// ApiVersions, in the version that every broker speaks.
 const VERSIONS: (i16, i16) = (18, 0);

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// So many looks must agree that a topic is not there, or is another one: a second, in which a broker
-/// that has much to do hears what the others know.
+/// So many looks must agree that a topic is not there, or is another one: a second, in which a
+/// broker that has much to do hears what the others know.
 const LOOKS: u32 = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
