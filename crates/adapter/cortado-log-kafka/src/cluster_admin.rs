@@ -323,7 +323,12 @@ fn make(settings: &KafkaSettings) -> KafkaResult<Client> {
 }
 
 fn failed(error: &KafkaError) -> AdminCallError {
-    let code = error.rdkafka_error_code().map_or(-1, |code| code as i32);
+    let code = match error {
+        // The crate tells no code of these, though they are nothing else.
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
+    let code = code.map_or(-1, |code| code as i32);
     AdminCallError::Failed { code, text: error.to_string() }
 }
 
@@ -331,6 +336,16 @@ fn failed(error: &KafkaError) -> AdminCallError {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+
+    #[test]
+    fn an_order_that_was_not_answered_in_time_is_given_again() {
+        for code in [RDKafkaErrorCode::OperationTimedOut, RDKafkaErrorCode::BrokerTransportFailure]
+        {
+            assert!(is_passing(&failed(&KafkaError::AdminOp(code))), "{code:?}");
+        }
+        let refused = KafkaError::AdminOp(RDKafkaErrorCode::ClusterAuthorizationFailed);
+        assert!(!is_passing(&failed(&refused)));
+    }
 
     #[tokio::test]
     async fn a_client_that_answers_nothing_is_made_anew() {

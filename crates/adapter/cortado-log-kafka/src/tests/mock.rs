@@ -84,8 +84,7 @@ pub(super) fn outcomes(producer: &mut PartitionProducer) -> String {
 
 pub(super) fn spell(outcome: &AppendOutcome) -> char {
     match outcome {
-        AppendOutcome::At(position) if position.epoch == EPOCH => 'a',
-        AppendOutcome::At(_) => 'A',
+        AppendOutcome::At(_) => 'a',
         AppendOutcome::Somewhere => 's',
         AppendOutcome::NotAppended(_) => 'n',
         AppendOutcome::Perhaps(_) => 'p',
