@@ -6,13 +6,14 @@ use crate::limits::Limits;
 use crate::services::{BatchItem, BoxFuture, ChangeFeed, Services};
 use cortado_document::TableDefinition;
 use cortado_gateway::{
-    AdminError, BulkRequest, Catalog, ChangesError, Database, DatabaseSpec, DecisionEvent,
-    Declared, DocumentPage, EventsError, InvalidDeclaration, JournalPosition, ListRequest,
-    NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status, StoredDocument, Table,
-    WriteError, WriteReceipt, WriteRequest,
+    AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, ChangesError,
+    Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, InvalidDeclaration,
+    JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served,
+    Status, StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
+use cortado_node::{ChangeId, ChangeState, MoveLimits};
 use tokio::io::{DuplexStream, duplex};
 
 /// No databases, no nodes, and a defect in `status`.
@@ -138,6 +139,37 @@ impl Services for Empty {
         _: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchPartition) })
+    }
+
+    fn order_change<'a>(
+        &'a self,
+        _: &'a ChangeOrder,
+        _: bool,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<ChangePlan, AdminError>> {
+        Box::pin(async { Err(AdminError::NotRegistered) })
+    }
+
+    fn set_change_state(
+        &self,
+        _: ChangeId,
+        _: ChangeState,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchChange) })
+    }
+
+    fn throttle_change<'a>(
+        &'a self,
+        _: ChangeId,
+        _: &'a (dyn Fn(&mut MoveLimits) + Send + Sync),
+        _: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchChange) })
+    }
+
+    fn changes_status(&self) -> BoxFuture<'_, Vec<ChangeStatus>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn events<'a>(
