@@ -31,8 +31,8 @@ use views::{PlacedReplica, Views};
 const HAND_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Leaderships that are claimed in one look. Each claim has the peers asked how they stand before
-/// its generation is opened: a few hundred at a time are answered at once, thousands would wait for one
-/// another.
+/// its generation is opened: a few hundred at a time are answered at once, thousands would wait for
+/// one another.
 const CLAIMS_AT_ONCE_MAX: usize = 256;
 
 /// Watches until the node ends.
