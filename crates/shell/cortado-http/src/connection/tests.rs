@@ -141,6 +141,37 @@ impl Services for Empty {
         Box::pin(async { Err(AdminError::NoSuchPartition) })
     }
 
+    fn order_change<'a>(
+        &'a self,
+        _: &'a ChangeOrder,
+        _: bool,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<ChangePlan, AdminError>> {
+        Box::pin(async { Err(AdminError::NotRegistered) })
+    }
+
+    fn set_change_state(
+        &self,
+        _: ChangeId,
+        _: ChangeState,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchChange) })
+    }
+
+    fn throttle_change<'a>(
+        &'a self,
+        _: ChangeId,
+        _: &'a (dyn Fn(&mut MoveLimits) + Send + Sync),
+        _: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchChange) })
+    }
+
+    fn changes_status(&self) -> BoxFuture<'_, Vec<ChangeStatus>> {
+        Box::pin(async { Vec::new() })
+    }
+
     fn events<'a>(
         &'a self,
         _: Option<&'a JournalPosition>,
