@@ -280,7 +280,8 @@ async fn the_document_and_the_server_agree() {
             .replace("{database}", "none")
             .replace("{table}", "none")
             .replace("{partition}", "0")
-            .replace("{node}", "n9");
+            .replace("{node}", "n9")
+            .replace("{change}", "7");
         assert!(!path.contains('{'), "a parameter of {path} has no value here");
         let options = world.ask(&format!("OPTIONS {path}"), "").await;
         assert_eq!(options.status, 204, "{path}");
