@@ -59,7 +59,11 @@ fn names(part: &str) -> impl Iterator<Item = &str> {
 }
 
 fn names_a_check(part: &str) -> bool {
-    names(part).next().is_some() || part.split(CHECK).skip(1).any(|text| text.contains(COMPILER))
+    let names_compiler = |text: &str| {
+        // Lines end anywhere.
+        text.split_whitespace().collect::<Vec<_>>().join(" ").contains(COMPILER)
+    };
+    names(part).next().is_some() || part.split(CHECK).skip(1).any(names_compiler)
 }
 
 /// Everything that may be named: functions among tests and conformance suites, and files of rules.

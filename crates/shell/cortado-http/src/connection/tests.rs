@@ -201,37 +201,6 @@ impl Services for Empty {
         Box::pin(async { Err(AdminError::NotRegistered) })
     }
 
-    fn order_change<'a>(
-        &'a self,
-        _: &'a ChangeOrder,
-        _: bool,
-        _: Instant,
-    ) -> BoxFuture<'a, Result<ChangePlan, AdminError>> {
-        unreachable!()
-    }
-
-    fn set_change_state(
-        &self,
-        _: ChangeId,
-        _: ChangeState,
-        _: Instant,
-    ) -> BoxFuture<'_, Result<(), AdminError>> {
-        unreachable!()
-    }
-
-    fn throttle_change<'a>(
-        &'a self,
-        _: ChangeId,
-        _: &'a (dyn Fn(&mut MoveLimits) + Send + Sync),
-        _: Instant,
-    ) -> BoxFuture<'a, Result<(), AdminError>> {
-        unreachable!()
-    }
-
-    fn changes_status(&self) -> BoxFuture<'_, Vec<ChangeStatus>> {
-        unreachable!()
-    }
-
     fn status(&self) -> BoxFuture<'_, Status> {
         panic!("the defect that a test is about")
     }
