@@ -158,7 +158,7 @@ mod tests {
             CertificateExpiry::of_chain(chain).map(CertificateExpiry::unix_seconds)
         };
         let (early, late) = (ending(2031), ending(2077));
-        assert_eq!(expiry(&[late.clone()]), Some(3_382_041_600), "a generalized time");
+        assert_eq!(expiry(std::slice::from_ref(&late)), Some(3_382_041_600), "a generalized time");
         assert_eq!(expiry(&[late, early]), Some(1_930_348_800), "a UTC time");
         assert_eq!(expiry(&[]), None);
     }
