@@ -13,7 +13,7 @@ use crate::known_logs::KnownLogs;
 use crate::lifecycle::{Lifecycle, kafka_number};
 use crate::naming::liveness_topic;
 use crate::open_error::KafkaOpenError;
-use crate::opening::require_brokers;
+use crate::opening::{demand, require_brokers};
 use crate::settings::KafkaSettings;
 use crate::topic_demands::TopicDemands;
 use bytes::Bytes;
@@ -65,11 +65,15 @@ impl KafkaBeats {
         let known = Arc::<KnownLogs>::default();
         let lifecycle = Lifecycle { settings: settings.clone(), admin, known };
         let topic: Arc<str> = Arc::from(liveness_topic(&settings.topic_prefix));
-        let made = make_topic(&lifecycle, &topic, &brokers).await;
-        let ends = made.map_err(|source| KafkaOpenError::Unreachable {
-            bootstrap_servers: settings.bootstrap_servers.clone(),
-            source,
-        })?;
+        let unreachable = |source| {
+            let bootstrap_servers = settings.bootstrap_servers.clone();
+            KafkaOpenError::Unreachable { bootstrap_servers, source }
+        };
+        if lifecycle.admin.topic(&topic).await.map_err(unreachable)?.is_none() {
+            demand(&brokers, settings.replication_factor)?;
+            make_topic(&lifecycle, &topic, &brokers).await.map_err(unreachable)?;
+        }
+        let ends = ends_of(&lifecycle, &topic).await.map_err(unreachable)?;
         let inboxes = Arc::new(BeatInboxes::new(&ends));
         let deliveries = BeatDeliveries { inboxes: Arc::clone(&inboxes) };
         let producer = client_config::beat_producer(&settings).create_with_context(deliveries);
@@ -89,20 +93,19 @@ impl KafkaBeats {
 }
 
 /// Makes the topic unless it is there; answers where its partitions end.
-async fn make_topic(
-    lifecycle: &Lifecycle,
-    topic: &Arc<str>,
-    brokers: &[i32],
-) -> io::Result<Vec<u64>> {
+async fn make_topic(lifecycle: &Lifecycle, topic: &Arc<str>, brokers: &[i32]) -> io::Result<()> {
     let demands = TopicDemands::of_beats(&lifecycle.settings);
-    if lifecycle.admin.topic(topic).await?.is_none() {
-        let replicas = spread(brokers, demands.replication_factor());
-        let replicas: Vec<&[i32]> = replicas.iter().map(Vec::as_slice).collect();
-        let replicas = TopicReplicas::Assigned(&replicas);
-        let settings: Vec<_> = demands.settings().collect();
-        let streams = brokers.len() as u32;
-        lifecycle.admin.create_topic(topic, streams, &replicas, &settings).await?;
-    }
+    let replicas = spread(brokers, demands.replication_factor());
+    let replicas: Vec<&[i32]> = replicas.iter().map(Vec::as_slice).collect();
+    let replicas = TopicReplicas::Assigned(&replicas);
+    let settings: Vec<_> = demands.settings().collect();
+    let streams = brokers.len() as u32;
+    lifecycle.admin.create_topic(topic, streams, &replicas, &settings).await.map(drop)
+}
+
+/// Where each stream ends. What the topic's settings lack is told.
+async fn ends_of(lifecycle: &Lifecycle, topic: &Arc<str>) -> io::Result<Vec<u64>> {
+    let demands = TopicDemands::of_beats(&lifecycle.settings);
     let found = lifecycle.led_topic(topic).await?;
     let told = lifecycle.settled_settings(topic).await?;
     for drift in demands.drift(&found, |name| told.get(name).cloned()) {

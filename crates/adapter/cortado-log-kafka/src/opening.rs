@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Looks whether there are enough brokers for the replicas that are demanded.
+/// The brokers that live: at least as many as an append needs. One that is down keeps no node from
+/// starting; where a topic is made, there must be one for each replica.
 pub(crate) async fn require_brokers(
     admin: &ClusterAdmin,
     settings: &KafkaSettings,
@@ -26,11 +27,15 @@ pub(crate) async fn require_brokers(
         }
         sleep(LOOK_EVERY).await;
     };
-    let wanted = usize::from(settings.replication_factor);
-    if brokers.len() < wanted {
-        return Err(KafkaOpenError::TooFewBrokers { brokers: brokers.len(), wanted });
-    }
+    demand(&brokers, settings.min_insync_replicas)?;
     Ok(brokers)
+}
+
+/// # Errors
+/// These are fewer brokers than `wanted`.
+pub(crate) fn demand(brokers: &[i32], wanted: u16) -> Result<(), KafkaOpenError> {
+    let (brokers, wanted) = (brokers.len(), usize::from(wanted));
+    if brokers < wanted { Err(KafkaOpenError::TooFewBrokers { brokers, wanted }) } else { Ok(()) }
 }
 
 /// The longest session that any broker has with the controllers.

@@ -31,7 +31,7 @@ const STEPS_BETWEEN: usize = 60;
 
 /// What every change is run through.
 const SELECTION: [Fault; 4] =
-    [Fault::NodeKilled, Fault::CutFromLog, Fault::BrokerKilled, Fault::CutFromPeers];
+    [Fault::NodeKilled, Fault::CutFromLog, Fault::NodeRenewedWithoutBroker, Fault::CutFromPeers];
 
 /// The faults of this run, one after another.
 fn faults(random: &mut Random) -> Box<dyn Iterator<Item = Fault>> {

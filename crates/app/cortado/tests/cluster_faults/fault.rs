@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     HandOffs,
     /// A broker dies.
     BrokerKilled,
+    /// A broker dies, and before it is back a node ends and starts again.
+    NodeRenewedWithoutBroker,
     /// A broker stands still.
     BrokerPaused,
     /// Every broker hands over what it leads, ends, and comes back, one after another.
@@ -54,7 +56,7 @@ const CUT: Duration = Duration::from_secs(5);
 
 impl Fault {
     /// All of them.
-    pub(crate) const ALL: [Fault; 18] = [
+    pub(crate) const ALL: [Fault; 19] = [
         Fault::NodeKilled,
         Fault::NodeStopped,
         Fault::NodePaused,
@@ -62,6 +64,7 @@ impl Fault {
         Fault::NodesRenewed,
         Fault::HandOffs,
         Fault::BrokerKilled,
+        Fault::NodeRenewedWithoutBroker,
         Fault::BrokerPaused,
         Fault::BrokersRenewed,
         Fault::BrokersKilled,
@@ -98,6 +101,11 @@ impl Fault {
             Fault::BrokerKilled => {
                 site.brokers.kill(broker).expect("it runs");
                 pass(CUT);
+            }
+            Fault::NodeRenewedWithoutBroker => {
+                site.brokers.kill(broker).expect("it runs");
+                site.stop_node(node);
+                site.start_node(node);
             }
             Fault::BrokerPaused => {
                 site.brokers.pause(broker).expect("it runs");
