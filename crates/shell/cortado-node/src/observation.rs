@@ -212,18 +212,18 @@ const STATES: [(&str, Liveness); 3] =
     [("alive", Liveness::Alive), ("suspect", Liveness::Suspect), ("down", Liveness::Down)];
 
 fn drifts(running: &[Arc<Running>], samples: &mut Samples<'_>) {
-    let help = "1 for each setting of a log that endangers writes: the database is read-only";
+    let help = "Settings of a database's log that endanger writes: it is read-only with any";
     samples.gauges("cortado_log_drift", help, |family| {
         for running in running {
             let host = running.node.host();
+            let (node, found) = (host.name(), host.health.drifts.settings());
+            let mut sample = |name: &str, id: DatabaseId| {
+                let differ = found.iter().filter(|(database, _)| *database == id).count();
+                family.sample(&[("node", &node), ("database", name)], differ);
+            };
+            sample("_cluster", DatabaseId::CLUSTER);
             let catalog = host.cluster.catalog.newest();
-            for (database, setting) in host.health.drifts.settings() {
-                let name = catalog.database_by_id(database).map(|found| found.name.clone());
-                let name = name.unwrap_or_else(|| "_cluster".to_owned());
-                let labels = [("node", host.name()), ("database", name), ("setting", setting)];
-                let labels = labels.each_ref().map(|(label, value)| (*label, value.as_str()));
-                family.sample(&labels, 1_u64);
-            }
+            catalog.databases().for_each(|database| sample(&database.name, database.id));
         }
     });
 }

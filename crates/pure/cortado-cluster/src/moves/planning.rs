@@ -155,6 +155,9 @@ fn by_hand(
     let placement = located.map(|located| &located.placed.placement);
     let placement = placement.filter(|placement| placement.contains(from));
     let placement = placement.ok_or(PlanError::NoSuchReplica { partition, node: from })?;
+    if placement.contains(to) {
+        return Err(PlanError::ReplicaExists { partition, node: to });
+    }
     let moved = replaced(core::slice::from_ref(placement), from, to);
     let moved = moved.and_then(|placements| placements.into_iter().next());
     let placement = moved.ok_or(PlanError::ReplicaExists { partition, node: to })?;

@@ -329,6 +329,7 @@ fn changes_are_planned_from_what_is() {
         plan_moves(kind, &current, &members).expect_err("it cannot be").to_string()
     };
     assert!(refused(manual(first[0], first[1]), nodes(1..=4)).contains("already"));
+    assert!(refused(manual(first[0], first[0]), nodes(1..=4)).contains("already"));
     assert!(refused(manual(other, first[1]), nodes(1..=4)).contains("has no replica"));
     assert!(refused(manual(first[0], n(9)), nodes(1..=4)).contains("start it first"));
     assert!(refused(PlannedKind::RemoveNode(n(3)), nodes(1..=3)).contains("add a node"));
