@@ -80,6 +80,7 @@ impl Feeds {
         lifecycle: &Arc<Lifecycle>,
         runtime: &Handle,
     ) -> io::Result<Arc<Feeds>> {
+        // Bounded by the feeds: one that is in trouble reads no more, and so has no other.
         let (sender, troubles) = unbounded_channel();
         let fetchers =
             (0..settings.consumers).map(|number| Fetcher::start(settings, number, sender.clone()));

@@ -17,7 +17,6 @@ mod processes;
 use crate::dev::{self, Running};
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
-use crate::output::counted;
 use crate::settings::RawSettings;
 use crate::stop_signals::StopSignals;
 pub(crate) use processes::{
@@ -28,9 +27,7 @@ use audit::Audit;
 use clap::Args;
 use cortado_client::{Client, Timeouts};
 use failover::Failover;
-use ledger::Ledger;
 use stage::Stage;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 use workload::Workload;
@@ -99,14 +96,7 @@ async fn play(running: &Running, stage: &mut Stage) -> Result<Exit, Failure> {
     let client = Client::new(running.url().parse().map_err(Failure::new)?);
     let client = client.with_timeouts(TIMEOUTS);
     stage.fact(&format!("listening on {}", running.url()))?;
-    sample::declare(&client).await?;
-    let (documents, seconds) = sample::load(&client).await?;
-    stage.fact(&format!(
-        "{} of real data stored in {seconds:.1} s (GeoNames, CC BY 4.0)",
-        counted(documents, "document")
-    ))?;
-    let ledger = Arc::new(Ledger::of_places(&client).await?);
-    sample::await_leaders(&client).await?;
+    let ledger = sample::prepare(&client, stage).await?;
 
     stage.title("Load: every partition is written and read without a pause")?;
     let workload = Workload::start(&client, &ledger);

@@ -6,7 +6,6 @@
 use super::audit::Audit;
 use super::broker_death::BrokerDeath;
 use super::failover::Failover;
-use super::ledger::Ledger;
 use super::sample;
 use super::site::{NODES, Site};
 use super::stage::Stage;
@@ -14,14 +13,12 @@ use super::workload::Workload;
 use super::{STEADY, TIMEOUTS};
 use crate::failure::{Exit, Failure};
 use crate::logging::{self, LogFormat};
-use crate::output::counted;
 use crate::stop_signals::StopSignals;
 use clap::{Args, ValueHint};
 use cortado_client::Client;
 use cortado_kafka_brokers::Pace;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -105,14 +102,7 @@ async fn play(site: &Site, stage: &Stage) -> Result<Exit, Failure> {
     site.start_all(stage)?;
     let client = Client::new(site.urls().parse().map_err(Failure::new)?).with_timeouts(TIMEOUTS);
     await_cluster(site, &client, stage).await?;
-    sample::declare(&client).await?;
-    let (documents, seconds) = sample::load(&client).await?;
-    stage.fact(&format!(
-        "{} of real data stored in {seconds:.1} s (GeoNames, CC BY 4.0)",
-        counted(documents, "document")
-    ))?;
-    let ledger = Arc::new(Ledger::of_places(&client).await?);
-    sample::await_leaders(&client).await?;
+    let ledger = sample::prepare(&client, stage).await?;
 
     stage.title("Load: every partition is written and read without a pause, by all four doors")?;
     let workload = Workload::start(&client, &ledger);

@@ -2,13 +2,17 @@
 //!
 //! Source: sample/ATTRIBUTION.md. Start reading at [`load`].
 
+use super::ledger::Ledger;
 use super::schema::{DATABASE, PARTITIONS, PLACES, VISITS};
+use super::stage::Stage;
 use crate::failure::Failure;
+use crate::output::counted;
 use cortado_client::{Client, WriteOptions};
 use cortado_wire::{DatabaseBody, OperationBody, OperationKind, TableBody};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -34,8 +38,21 @@ struct Place<'a> {
     name: Cow<'a, str>,
 }
 
+/// Makes the database, fills it, says so, and waits for its leaders; what is in it.
+pub(super) async fn prepare(client: &Client, stage: &Stage) -> Result<Arc<Ledger>, Failure> {
+    declare(client).await?;
+    let (documents, seconds) = load(client).await?;
+    stage.fact(&format!(
+        "{} of real data stored in {seconds:.1} s (GeoNames, CC BY 4.0)",
+        counted(documents, "document")
+    ))?;
+    let ledger = Arc::new(Ledger::of_places(client).await?);
+    await_leaders(client).await?;
+    Ok(ledger)
+}
+
 /// Declares the database and its two tables.
-pub(super) async fn declare(client: &Client) -> Result<(), Failure> {
+async fn declare(client: &Client) -> Result<(), Failure> {
     let body = DatabaseBody { partitions: Some(PARTITIONS), ..DatabaseBody::default() };
     client.create_database(DATABASE, &body).await?;
     for table in [PLACES, VISITS] {
@@ -47,7 +64,7 @@ pub(super) async fn declare(client: &Client) -> Result<(), Failure> {
 }
 
 /// Stores the sample; answers how many documents, and in how many seconds.
-pub(super) async fn load(client: &Client) -> Result<(u64, f64), Failure> {
+async fn load(client: &Client) -> Result<(u64, f64), Failure> {
     let begun = Instant::now();
     let mut loading = JoinSet::new();
     let mut documents = 0;
@@ -101,7 +118,7 @@ async fn store(
 }
 
 /// Waits until every partition is led by the node that should lead it.
-pub(super) async fn await_leaders(client: &Client) -> Result<(), Failure> {
+async fn await_leaders(client: &Client) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
         let partitions = client.partitions(DATABASE).await?.partitions;
