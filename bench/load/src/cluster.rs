@@ -7,10 +7,9 @@ use crate::connection::{Connection, request};
 use crate::report::{self, Round, median};
 use crate::site::{NODES, Site, cpu_seconds};
 use crate::workload::{Requests, all, closed, document, sum};
-use anyhow::{Context, ensure};
 use cortado_kafka_brokers::Pace;
 use hdrhistogram::Histogram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -41,26 +40,20 @@ pub(crate) struct Options {
     documents: usize,
 }
 
-/// Partitions of the cluster that is idle.
-const IDLE_DATABASES: u32 = 10;
-const IDLE_PARTITIONS: u32 = 100;
-const IDLE_TIME: Duration = Duration::from_secs(30);
 /// How often followers are asked how far behind they are.
 const LAG_PACE: Duration = Duration::from_millis(100);
 
-/// Latency, throughput and processor time of PUTs; lag and replay of followers; an idle cluster.
+/// Latency, throughput and processor time of PUTs; lag and replay of followers.
 pub(crate) async fn cluster(options: &Options) -> anyhow::Result<()> {
     let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
-    let mut rate = 0.0;
     for partitions in &options.partitions {
         let database = format!("bench{partitions}");
         site.declare(&database, *partitions).await?;
         let bare = BareProducers::new(&site.brokers.bootstrap(), *partitions).await?;
-        rate = writes(&site, &Rc::new(bare), &database, options).await?;
+        let rate = writes(&site, &Rc::new(bare), &database, options).await?;
         followers(&mut site, &database, rate, options).await?;
     }
-    ensure!(rate > 0.0, "nothing was written");
-    idle(&site).await
+    Ok(())
 }
 
 /// Answers the rate of PUTs of many clients.
@@ -195,12 +188,13 @@ async fn paced(
     time: Duration,
 ) -> anyhow::Result<()> {
     let address = site.address();
-    let clients = (0..clients).map(|client| {
+    let of = clients;
+    let clients = (0..of).map(|client| {
         let puts = Rc::clone(puts);
         async move {
             let mut connection = Connection::open(address).await?;
             let begun = tokio::time::Instant::now();
-            let mut due = begun + pause.mul_f64(client as f64 / 64.0);
+            let mut due = begun + pause.mul_f64(client as f64 / of as f64);
             let mut next = client * 7_919;
             while due < begun + time {
                 tokio::time::sleep_until(due).await;
@@ -211,42 +205,6 @@ async fn paced(
         }
     });
     all(clients).await.map(drop)
-}
-
-/// Memory and processor time of a node with many partitions and nothing to do.
-async fn idle(site: &Site) -> anyhow::Result<()> {
-    for number in 0..IDLE_DATABASES {
-        site.declare(&format!("idle{number}"), IDLE_PARTITIONS).await?;
-    }
-    site.await_status("/readyz", 200).await?;
-    // What was declared is still being told and stored.
-    sleep(IDLE_TIME).await;
-    let process = Path::new("/proc").join(site.running(0)?.pid().to_string());
-    let before = (cpu_seconds(&process)?, of_kafka_client(&process)?);
-    sleep(IDLE_TIME).await;
-    let after = (cpu_seconds(&process)?, of_kafka_client(&process)?);
-    let status = std::fs::read_to_string(process.join("status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse().ok());
-    let resident: f64 = resident.context("no VmRSS in /proc")?;
-    report::heading(&format!("A node with {} partitions, idle", IDLE_DATABASES * IDLE_PARTITIONS));
-    let percent = |seconds: f64| 100.0 * seconds / IDLE_TIME.as_secs_f64();
-    let (all, client) = (after.0 - before.0, after.1 - before.1);
-    report::value("resident memory, MB (goal: 100 beyond the Kafka client's)", resident / 1_024.0);
-    report::value("% of a core, threads of the Kafka client", percent(client));
-    report::value("% of a core, everything else (goal: at most 2)", percent(all - client));
-    Ok(())
-}
-
-/// Processor time of the threads of librdkafka, in seconds.
-fn of_kafka_client(process: &Path) -> anyhow::Result<f64> {
-    let threads = std::fs::read_dir(process.join("task"))?;
-    let is_its = |thread: &PathBuf| {
-        let name = std::fs::read_to_string(thread.join("comm"));
-        name.is_ok_and(|name| name.starts_with("rdk:"))
-    };
-    let threads = threads.flatten().map(|thread| thread.path()).filter(is_its);
-    threads.map(cpu_seconds).sum()
 }
 
 async fn metrics(site: &Site, node: usize) -> anyhow::Result<String> {

@@ -8,6 +8,7 @@ mod bare_producers;
 mod cluster;
 mod commits;
 mod gaps;
+mod idle;
 mod connection;
 mod disk;
 mod options;
@@ -44,10 +45,15 @@ enum Command {
     Commits(commits::Options),
     /// Partitions whose leaders' stores are fast, beside a node whose store takes 1 to 20 ms a call
     SlowStore(slow_store::Options),
-    /// PUTs to a cluster on three brokers, beside bare producers; followers; an idle node
+    /// PUTs to a cluster on three brokers, beside bare producers; followers
     Cluster(cluster::Options),
     /// For how long clients wait while nodes and brokers die, and while nodes are drained
     Gaps(gaps::Options),
+    /// Memory and processor time of a node with many partitions that nobody writes
+    Idle(idle::Options),
+    /// The Kafka clients of an idle node, and nothing else
+    #[command(hide = true)]
+    IdleClients { bootstrap: String },
     /// The bare server itself: answers every request at once. Prints its address
     #[command(hide = true)]
     Bare,
@@ -64,6 +70,8 @@ fn main() -> anyhow::Result<()> {
             tokio::runtime::Runtime::new()?.block_on(slow_store::slow_store(&options))
         }
         Command::Cluster(options) => on_one_thread(cluster::cluster(&options)),
+        Command::Idle(options) => on_one_thread(idle::idle(&options)),
+        Command::IdleClients { bootstrap } => idle::serve_clients(&bootstrap),
         Command::Gaps(options) => on_one_thread(gaps::gaps(&options)),
         Command::Read(options) => on_one_thread(workload::read(&options)),
     }

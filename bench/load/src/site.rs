@@ -58,7 +58,22 @@ impl Site {
         let cortado = cortado.to_owned();
         let site = Site { cortado, brokers, nodes, router, folder };
         site.await_status("/readyz", 200).await?;
+        site.await_nodes().await?;
         Ok(site)
+    }
+
+    /// Waits until the router knows of every node: a database is placed on those that it knows.
+    async fn await_nodes(&self) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.address()).await?;
+        let list = request("GET", "/admin/v1/nodes", None);
+        let names = NODES.map(|name| format!("\"{name}\""));
+        loop {
+            let listed = connection.text(&list).await?;
+            if names.iter().all(|name| listed.contains(name)) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn node(

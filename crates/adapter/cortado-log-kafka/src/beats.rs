@@ -14,6 +14,7 @@ use crate::lifecycle::{Lifecycle, kafka_number};
 use crate::naming::liveness_topic;
 use crate::open_error::KafkaOpenError;
 use crate::opening::{demand, require_brokers};
+use crate::polled_producer::PolledProducer;
 use crate::settings::KafkaSettings;
 use crate::topic_demands::TopicDemands;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 use std::io;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub struct KafkaBeats {
     topic: Arc<str>,
     streams: u32,
     /// `None` once it is let go.
-    producer: Option<ThreadedProducer<BeatDeliveries>>,
+    producer: PolledProducer<BeatDeliveries>,
     inboxes: Arc<BeatInboxes>,
     closed: Arc<AtomicBool>,
 }
@@ -76,8 +77,8 @@ impl KafkaBeats {
         let ends = ends_of(&lifecycle, &topic).await.map_err(unreachable)?;
         let inboxes = Arc::new(BeatInboxes::new(&ends));
         let deliveries = BeatDeliveries { inboxes: Arc::clone(&inboxes) };
-        let producer = client_config::beat_producer(&settings).create_with_context(deliveries);
-        let producer = Some(producer.map_err(client)?);
+        let producer = PolledProducer::new(&client_config::beat_producer(&settings), deliveries);
+        let producer = producer.map_err(client)?;
         let closed = Arc::new(AtomicBool::new(false));
         let hearing = Hearing {
             settings,
@@ -139,8 +140,7 @@ impl Beats for KafkaBeats {
                 BaseRecord::with_opaque_to(&self.topic, ticket)
                     .partition(kafka_number(stream.0))
                     .payload(&beat);
-            let Some(producer) = &self.producer else { continue };
-            if let Err((error, record)) = producer.send(record) {
+            if let Err((error, record)) = self.producer.send(record) {
                 let _ = record.delivery_opaque.tell.send(Err(Cause::refused(error)));
             }
         }
@@ -162,9 +162,6 @@ impl Beats for KafkaBeats {
 impl Drop for KafkaBeats {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Relaxed);
-        let producer = self.producer.take();
-        // To let go of a client waits for its threads.
-        thread::spawn(move || drop(producer));
     }
 }
 

@@ -24,6 +24,7 @@ mod cluster_rights;
 mod opening;
 mod delivery_verdict;
 mod outcome_queue;
+mod polled_producer;
 mod producer_client;
 mod producer_pool;
 mod partition_producer;

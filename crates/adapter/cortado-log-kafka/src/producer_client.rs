@@ -9,6 +9,7 @@ use crate::delivery_verdict::{DeliveryReport, DeliveryVerdict, ends_the_client, 
 use crate::known_logs::KnownLog;
 use crate::lifecycle::kafka_number;
 use crate::outcome_queue::OutcomeQueue;
+use crate::polled_producer::PolledProducer;
 use crate::settings::KafkaSettings;
 use cortado_kafka_ffi::delivery_status;
 use cortado_log::{AppendOutcome, Cause};
@@ -18,7 +19,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -30,7 +31,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// A client, and the thread that hears its reports.
 pub(crate) struct ProducerClient {
     /// `None` once it is let go.
-    producer: Option<ThreadedProducer<Deliveries>>,
+    producer: Option<PolledProducer<Deliveries>>,
     load: Arc<Load>,
 }
 
@@ -81,14 +82,14 @@ impl ProducerClient {
     pub(crate) fn new(settings: &KafkaSettings) -> KafkaResult<ProducerClient> {
         let load = Arc::new(Load::default());
         let deliveries = Deliveries { load: Arc::clone(&load) };
-        let producer = client_config::producer(settings).create_with_context(deliveries)?;
+        let producer = PolledProducer::new(&client_config::producer(settings), deliveries)?;
         Ok(ProducerClient { producer: Some(producer), load })
     }
 
     /// Whether it can append no more.
     pub(crate) fn has_ended(&self) -> bool {
         let is_fatal =
-            |producer: &ThreadedProducer<Deliveries>| producer.client().fatal_error().is_some();
+            |producer: &PolledProducer<Deliveries>| producer.client().fatal_error().is_some();
         self.load.ended.load(Ordering::Relaxed) || self.producer.as_ref().is_some_and(is_fatal)
     }
 

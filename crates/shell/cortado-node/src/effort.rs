@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use cortado_model::PartitionId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -15,8 +15,6 @@ pub(crate) struct Effort {
     log_bytes: AtomicU64,
     /// How much each replica that is here held when it was last hashed or measured, if it was.
     state_bytes: Mutex<BTreeMap<PartitionId, Option<u64>>>,
-    /// Held while a replica's state is hashed: one at a time leaves the disk to clients.
-    hashing: Mutex<()>,
     /// The sizes of replicas are being found out.
     measuring: AtomicBool,
 }
@@ -31,11 +29,6 @@ impl Effort {
     /// Bytes that the logs of this node's replicas have gained since the node started.
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the turn to hash.
-    pub(crate) fn hash_alone(&self) -> MutexGuard<'_, ()> {
-        self.hashing.lock()
     }
 
     /// A replica is here.

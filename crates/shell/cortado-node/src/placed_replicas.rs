@@ -206,7 +206,7 @@ async fn remove_state(
     }
     let (gone, removed) = oneshot::channel();
     let (store, node) = (Arc::clone(&host.store), host.node());
-    host.tasks.spawn_blocking(move || {
+    host.tasks.spawn_in_turn(&host.tasks.turns.upkeep, move || {
         match store.remove(partition) {
             Ok(()) => info!(%partition, %node, "replica removed"),
             Err(error) => warn!(%partition, %node, %error, "replica not removed"),

@@ -5,8 +5,9 @@
 use cortado_cluster::{NextLife, NodeLife};
 use parking_lot::Mutex;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -15,6 +16,29 @@ pub(crate) struct Tasks {
     life: Life,
     ending: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
+    pub(crate) turns: Turns,
+}
+
+/// How much of what blocks runs at a time. A node has thousands of replicas: what each of them wants
+/// done waits for its turn as a task, which is small, and not as a thread.
+pub(crate) struct Turns {
+    /// States are read as a whole: one at a time leaves the disk to clients.
+    pub(crate) hashing: Arc<Semaphore>,
+    /// Snapshots are copied, which may wait for others for minutes.
+    pub(crate) copying: Arc<Semaphore>,
+    /// Short work on the store.
+    pub(crate) upkeep: Arc<Semaphore>,
+}
+
+/// More than those of a change at a time, which has a bound of its own.
+const COPIES_MAX: usize = 16;
+const UPKEEP_MAX: usize = 16;
+
+impl Turns {
+    fn new() -> Turns {
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Turns { hashing: of(1), copying: of(COPIES_MAX), upkeep: of(UPKEEP_MAX) }
+    }
 }
 
 /// One life of a node, for the tasks that may have to end it.
@@ -52,7 +76,8 @@ impl Life {
 
 impl Tasks {
     pub(crate) fn new(life: Life) -> Tasks {
-        Tasks { life, ending: AtomicBool::new(false), tasks: Mutex::default() }
+        let (ending, tasks) = (AtomicBool::new(false), Mutex::default());
+        Tasks { life, ending, tasks, turns: Turns::new() }
     }
 
     /// Whether the node is going away.
@@ -78,6 +103,22 @@ impl Tasks {
         }
         self.reap(&mut tasks);
         runs
+    }
+
+    /// Runs `work` as [`spawn_blocking`](Self::spawn_blocking) does, when it is its turn.
+    pub(crate) fn spawn_in_turn(
+        self: &Arc<Self>,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce() + Send + 'static,
+    ) {
+        let (tasks, turns) = (Arc::clone(self), Arc::clone(turns));
+        self.spawn(async move {
+            let turn = turns.acquire_owned().await.expect("no turns are ever closed");
+            tasks.spawn_blocking(move || {
+                work();
+                drop(turn);
+            });
+        });
     }
 
     /// Notices tasks that have panicked.

@@ -20,10 +20,7 @@ pub(super) fn hash(
 ) -> Result<Option<Hashed>, StoreError> {
     let hashed = match known {
         Some(hashed) => hashed,
-        None => {
-            let _one_at_a_time = host.effort.hash_alone();
-            hash_all(host, partition, view.as_ref(), time)?
-        }
+        None => hash_all(host, partition, view.as_ref(), time)?,
     };
     drop(view);
     if host.tasks.is_ending() {

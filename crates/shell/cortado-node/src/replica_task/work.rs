@@ -20,7 +20,7 @@ use cortado_peer::Message;
 use cortado_replica::Trim;
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
 /// The hands of one replica's task.
@@ -54,10 +54,11 @@ impl Work {
         }
     }
 
-    /// Runs what blocks beside the task; what the store logs meanwhile is the replica's, too.
-    fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+    /// Runs what blocks beside the task, when it is its turn; what the store logs meanwhile is the
+    /// replica's, too.
+    fn spawn_blocking(&self, turns: &Arc<Semaphore>, work: impl FnOnce() + Send + 'static) {
         let span = self.handle.span.clone();
-        self.host.tasks.spawn_blocking(move || span.in_scope(work));
+        self.host.tasks.spawn_in_turn(turns, move || span.in_scope(work));
     }
 
     pub(super) fn survey(&self, job: JobId) {
@@ -140,7 +141,9 @@ impl Work {
         self.host.tasks.spawn(async move {
             let Ok(viewed) = viewed.await else { return };
             let hashing = Arc::clone(&host);
-            host.tasks.spawn_blocking(move || {
+            let turns = &host.tasks.turns;
+            let turns = if known.is_some() { &turns.upkeep } else { &turns.hashing };
+            host.tasks.spawn_in_turn(turns, move || {
                 let _entered = handle.span.enter();
                 let hashed = viewed.and_then(|view| hash(&hashing, partition, view, time, known));
                 if let Some(hashed) = hashed.transpose() {
@@ -154,7 +157,7 @@ impl Work {
     pub(super) fn probe(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let partition = self.handle.partition;
-        self.spawn_blocking(move || {
+        self.spawn_blocking(&self.host.tasks.turns.upkeep, move || {
             let checkpoint = store.view(partition).and_then(|view| view.checkpoint());
             let probed = checkpoint.and_then(|checkpoint| match checkpoint {
                 Some(checkpoint) => {
@@ -170,7 +173,7 @@ impl Work {
     pub(super) fn clear(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
         let (partition, life) = (self.handle.partition, self.host.life.clone());
-        self.spawn_blocking(move || {
+        self.spawn_blocking(&self.host.tasks.turns.upkeep, move || {
             let cleared = store.remove(partition);
             if let Err(StoreError::Failed { why }) = &cleared {
                 life.report_store_failure(why.clone());
@@ -182,7 +185,7 @@ impl Work {
     pub(super) fn install(&self, job: JobId, from: NodeId) {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
         let (partition, origin) = (self.handle.partition, Arc::clone(&self.origin));
-        self.spawn_blocking(move || {
+        self.spawn_blocking(&self.host.tasks.turns.copying, move || {
             let installed = copy(&host, partition, &origin, from);
             if let Err(CopyError::Store(StoreError::Failed { why })) = &installed {
                 host.life.report_store_failure(why.clone());

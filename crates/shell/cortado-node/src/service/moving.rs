@@ -5,11 +5,12 @@
 use super::{NoLeader, NodeService};
 use crate::asker::Input;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
-use crate::replica_host::Duty;
+use crate::replica_host::{Duty, ReplicaHost};
 use cortado_driver::ReplicaRole;
 use cortado_model::{PartitionId, Scn};
 use cortado_peer::{ChangeReplicas, ChangeReplicasAnswer, Holding, Holdings, KnownLeader};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 impl NodeService {
@@ -85,19 +86,31 @@ impl NodeService {
             return;
         }
         let host = Arc::clone(&self.host);
-        self.host.tasks.spawn_blocking(move || {
+        self.host.tasks.spawn(async move {
             for replica in unknown {
-                let _one_at_a_time = host.effort.hash_alone();
-                let Ok(view) = host.store.view(replica.partition) else { continue };
-                let entries = view.entries(None).take_while(|_| !host.tasks.is_ending());
-                let bytes = entries
-                    .map(|entry| entry.map(|entry| (entry.key.len() + entry.value.len()) as u64));
-                // What cannot be read is told by whoever needs it.
-                if let Ok(bytes) = bytes.sum() {
-                    host.effort.set_state_bytes(replica.partition, bytes);
+                let (tell, measured) = oneshot::channel();
+                let measuring = Arc::clone(&host);
+                host.tasks.spawn_in_turn(&host.tasks.turns.hashing, move || {
+                    measure_one(&measuring, replica.partition);
+                    // Nobody waits when the node is ending.
+                    let _ = tell.send(());
+                });
+                if measured.await.is_err() {
+                    break;
                 }
             }
             host.effort.end_measuring();
         });
+    }
+}
+
+/// Finds out how much a replica holds. What cannot be read is told by whoever needs it.
+fn measure_one(host: &ReplicaHost, partition: PartitionId) {
+    let Ok(view) = host.store.view(partition) else { return };
+    let entries = view.entries(None).take_while(|_| !host.tasks.is_ending());
+    let bytes =
+        entries.map(|entry| entry.map(|entry| (entry.key.len() + entry.value.len()) as u64));
+    if let Ok(bytes) = bytes.sum() {
+        host.effort.set_state_bytes(partition, bytes);
     }
 }
