@@ -147,7 +147,7 @@ impl ProducerClient {
 
     /// Closes it if nobody waits for an answer of it: what it still holds is not sent any more,
     /// unless it is on its way.
-    pub(crate) fn close_if_idle(&self) -> bool {
+    pub(crate) fn close_if_idle(self: &Arc<Self>) -> bool {
         {
             let mut awaited = self.load.awaited.lock();
             if awaited.records > 0 {
@@ -160,15 +160,19 @@ impl ProducerClient {
     }
 
     /// Closes it whoever waits: they are answered, with "not appended" where nothing was sent.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
         self.load.awaited.lock().closed = true;
         self.purge();
     }
 
-    fn purge(&self) {
-        if let Some(producer) = &self.producer {
-            producer.purge(PurgeConfig::default().queue().inflight());
-        }
+    /// On a thread of its own: librdkafka waits for the threads of all its brokers there.
+    fn purge(self: &Arc<Self>) {
+        let client = Arc::clone(self);
+        thread::spawn(move || {
+            if let Some(producer) = &client.producer {
+                producer.purge(PurgeConfig::default().queue().inflight());
+            }
+        });
     }
 }
 

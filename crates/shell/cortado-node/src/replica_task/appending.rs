@@ -51,8 +51,13 @@ impl Appending {
         Appending { log, partition, span, producer: None, sent: VecDeque::new(), took, vitals }
     }
 
-    /// Duty 7: what was handed to the former producer is given up.
+    /// Duty 7: what was handed to the former producer is given up. The log hears of it, so that
+    /// what does not answer holds nothing up that comes later.
     pub(super) fn open(&mut self, job: JobId) {
+        if let Some((_, former)) = self.producer.take() {
+            // The driver has taken all of it for unknown.
+            former.abandon();
+        }
         self.producer = Some((job, self.log.producer(self.partition)));
         self.sent.drain(..).for_each(|sent| sent.felt.end(false));
     }

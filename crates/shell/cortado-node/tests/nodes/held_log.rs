@@ -11,19 +11,37 @@ use cortado_log::{
 };
 use cortado_model::{LogId, LogOffset, LogPosition, PartitionId};
 use cortado_replica::{Body, Frame};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 #[derive(Clone)]
 pub(crate) struct HeldLog {
     log: SharedMemoryLog,
     /// The producers that keep something back; `None` once it is let go.
     waiting: Arc<Mutex<Option<Vec<Waker>>>>,
+    /// How long it says that an append may take.
+    stall_max: Duration,
+    /// Records that were given up while they were kept.
+    abandoned: Arc<AtomicUsize>,
 }
 
 impl HeldLog {
     pub(crate) fn new(log: SharedMemoryLog) -> HeldLog {
-        HeldLog { log, waiting: Arc::new(Mutex::new(Some(Vec::new()))) }
+        let stall_max = log.stall_max();
+        let (waiting, abandoned) = (Arc::new(Mutex::new(Some(Vec::new()))), Arc::default());
+        HeldLog { log, waiting, stall_max, abandoned }
+    }
+
+    /// The same, of which nobody need wait for long.
+    pub(crate) fn with_little_patience(log: SharedMemoryLog) -> HeldLog {
+        HeldLog { stall_max: Duration::from_millis(100), ..HeldLog::new(log) }
+    }
+
+    /// Records that were given up while they were kept.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     pub(crate) fn let_go(&self) {
@@ -37,6 +55,7 @@ struct HeldProducer {
     producer: Box<dyn Producer>,
     kept: Vec<Bytes>,
     waiting: Arc<Mutex<Option<Vec<Waker>>>>,
+    abandoned: Arc<AtomicUsize>,
 }
 
 fn is_transaction(record: &Bytes) -> bool {
@@ -76,6 +95,7 @@ impl Producer for HeldProducer {
     }
 
     fn abandon(self: Box<Self>) -> Vec<AppendOutcome> {
+        self.abandoned.fetch_add(self.kept.len(), Ordering::Relaxed);
         let kept =
             self.kept.iter().map(|_| AppendOutcome::Perhaps(cortado_log::Cause::failed("kept")));
         let kept: Vec<AppendOutcome> = kept.collect();
@@ -105,7 +125,8 @@ impl Log for HeldLog {
             return producer;
         }
         let (kept, waiting) = (Vec::new(), Arc::clone(&self.waiting));
-        Box::new(HeldProducer { producer, kept, waiting })
+        let abandoned = Arc::clone(&self.abandoned);
+        Box::new(HeldProducer { producer, kept, waiting, abandoned })
     }
     fn follow(&self, partition: PartitionId, from: LogPosition) -> Box<dyn Follower> {
         self.log.follow(partition, from)
@@ -120,6 +141,9 @@ impl Log for HeldLog {
     }
     fn local_end(&self, partition: PartitionId) -> Option<LogOffset> {
         self.log.local_end(partition)
+    }
+    fn stall_max(&self) -> Duration {
+        self.stall_max
     }
     fn trim(
         &self,

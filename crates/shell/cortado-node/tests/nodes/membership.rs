@@ -150,6 +150,22 @@ async fn no_database_is_claimed_before_the_claimant_is_registered() {
     cluster.shutdown().await;
 }
 
+/// The log must hear of it: what it does not answer may hold up what others send.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_does_not_answer_is_abandoned() {
+    let (log, stores) = World::start().await.shutdown().await;
+    let (held, metrics) = (HeldLog::with_little_patience(log), Arc::new(Registry::default()));
+    let components = stores.components(Arc::new(held.clone()), metrics);
+    let starting = tokio::spawn(Cluster::start(settings().validate().unwrap(), components));
+    // Whoever leads `_cluster` registers itself first.
+    eventually("the log has heard of it", || held.abandoned() > 0).await;
+    held.let_go();
+    let cluster = starting.await.unwrap().unwrap();
+    let gateway = cluster.gateway();
+    eventually_asking("every node is registered", async || gateway.ready().await.is_ok()).await;
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_knows_the_nodes_that_it_does_not_run() {
     let world = World::start().await;
