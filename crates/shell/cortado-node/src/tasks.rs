@@ -19,8 +19,8 @@ pub(crate) struct Tasks {
     pub(crate) turns: Turns,
 }
 
-/// How much of what blocks runs at a time. A node has thousands of replicas: what each of them wants
-/// done waits for its turn as a task, which is small, and not as a thread.
+/// How much of what blocks runs at a time. A node has thousands of replicas: what each of them
+/// wants done waits for its turn as a task, which is small, and not as a thread.
 pub(crate) struct Turns {
     /// States are read as a whole: one at a time leaves the disk to clients.
     pub(crate) hashing: Arc<Semaphore>,
