@@ -13,6 +13,7 @@ use crate::report::{Outcome, Ran, Report, Verdict};
 use crate::sim;
 use crate::tidy;
 use clap::{Args, ValueEnum};
+use std::fs;
 
 /// The lanes, quickest answer first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +129,8 @@ fn run_sim(project: &Project, seeds: u64) -> Ran {
 
 /// The crate whose integration tests are the lanes `e2e`, `clients` and `torture`.
 const BINARY_CRATE: &str = "cortado";
+/// The program of the lanes `e2e` and `clients`: each of its modules is a file of tests.
+const END_TO_END: &str = "e2e";
 /// The end-to-end tests that need the fetched data.
 const DATA_TESTS: [&str; 2] = ["cities", "real_files"];
 /// The end-to-end test that needs Prometheus' tool.
@@ -137,7 +140,7 @@ const BROKERS_TESTS: [&str; 2] = ["serve", "cluster_demo"];
 /// The tests of the lane `clients`.
 const BROWSER_TEST: &str = "browser";
 const GENERATORS_TEST: &str = "generated_clients";
-/// The tests of the lane `torture`.
+/// The tests of the lane `torture`, programs of their own.
 pub(crate) const TORTURE_TEST: &str = "torture";
 /// It needs Kafka brokers, too.
 pub(crate) const CLUSTER_FAULTS_TEST: &str = "cluster_faults";
@@ -157,15 +160,10 @@ const REQUIRED_TESTS: [&str; 13] = [
     BROKERS_TESTS[1],
     TORTURE_TEST,
 ];
-/// Those that are not of the lane `e2e`.
-const OF_OTHER_LANES: [&str; 4] =
-    [BROWSER_TEST, CLUSTER_FAULTS_TEST, GENERATORS_TEST, TORTURE_TEST];
 
-/// The integration tests of the binary but those of other lanes, and but those that miss something
-/// here.
+/// The end-to-end tests but those of other lanes, and but those that miss something here.
 fn run_end_to_end(project: &Project) -> Ran {
-    let tests = binary_tests(project)?.iter();
-    let tests = tests.filter(|test| !OF_OTHER_LANES.contains(&test.as_str()));
+    check_binary_tests(project)?;
     let (mut env, mut left_out) = (Vec::new(), Vec::new());
     match data::fetch(project) {
         Ok(folder) => env.push(("CORTADO_DATASETS", folder.display().to_string())),
@@ -180,18 +178,20 @@ fn run_end_to_end(project: &Project) -> Ran {
     for test in BROKERS_TESTS {
         left_out.extend(missing_for_brokers(&[test]).map(|why| (test, why)));
     }
-    let here = tests.filter(|test| left_out.iter().all(|(missing, _)| test != missing));
-    let targets: Vec<_> = here.flat_map(|test| test_flag(test)).collect();
+    let of_others = [BROWSER_TEST, GENERATORS_TEST].into_iter();
+    let skipped = of_others.chain(left_out.iter().map(|(test, _)| *test));
+    let skips = skipped.flat_map(|test| ["--skip".to_owned(), module_filter(test)]);
+    let words: Vec<_> = end_to_end_target().into_iter().chain(skips).collect();
     let skipped = left_out.into_iter().map(|(_, why)| Verdict::Skipped(why).counted_once());
-    Ok(skipped.fold(cargo_tests::run(project, &targets, &env)?, Outcome::and))
+    Ok(skipped.fold(cargo_tests::run(project, &words, &env)?, Outcome::and))
 }
 
 /// The tests of the server with programs of others, but those whose program is not here.
 fn run_clients(project: &Project) -> Ran {
-    binary_tests(project)?;
+    check_binary_tests(project)?;
     let Tools { browser, generators } = Tools::find(project);
     let generators = generators.map(|folder| folder.display().to_string());
-    let (mut env, mut targets, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut env, mut filters, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     for (test, variable, tool) in [
         (BROWSER_TEST, "CORTADO_BROWSER", browser),
         (GENERATORS_TEST, "CORTADO_CLIENT_TOOLS", generators),
@@ -199,19 +199,30 @@ fn run_clients(project: &Project) -> Ran {
         match tool {
             Ok(tool) => {
                 env.push((variable, tool));
-                targets.extend(test_flag(test));
+                filters.push(module_filter(test));
             }
             Err(why) => outcomes.push(Verdict::Skipped(format!("`{test}`: {why}")).counted_once()),
         }
     }
-    if !targets.is_empty() {
-        outcomes.push(cargo_tests::run(project, &targets, &env)?);
+    if !filters.is_empty() {
+        let words: Vec<_> = end_to_end_target().into_iter().chain(filters).collect();
+        outcomes.push(cargo_tests::run(project, &words, &env)?);
     }
     outcomes.into_iter().reduce(Outcome::and).ok_or_else(|| "it has no tests".to_owned())
 }
 
+/// What selects the end-to-end tests, before the words that choose among them.
+fn end_to_end_target() -> [String; 3] {
+    ["--test", END_TO_END, "--"].map(str::to_owned)
+}
+
+/// What the names of all tests of a module begin with, and no others do.
+fn module_filter(test: &str) -> String {
+    format!("{test}::")
+}
+
 fn run_torture(project: &Project, cycles: u32) -> Ran {
-    binary_tests(project)?;
+    check_binary_tests(project)?;
     let cycles = ("CORTADO_TORTURE_CYCLES", cycles.to_string());
     let no_brokers = missing_for_brokers(&[CLUSTER_FAULTS_TEST]);
     let mut targets = test_flag(TORTURE_TEST).to_vec();
@@ -223,18 +234,42 @@ fn run_torture(project: &Project, cycles: u32) -> Ran {
     Ok(skipped.fold(ran, Outcome::and))
 }
 
-/// The integration tests of the binary.
+/// Looks whether the lanes run every file of the binary's tests, and whether all are there that
+/// must be.
 ///
 /// # Errors
-/// One that must be there is not.
-fn binary_tests(project: &Project) -> Result<&[String], String> {
-    let Crate { folder, tests, .. } = project.require(BINARY_CRATE, "this lane")?;
-    for required in REQUIRED_TESTS {
-        if !tests.iter().any(|test| test == required) {
-            return Err(format!("{folder}/tests/{required}.rs is missing"));
-        }
+/// One that must be there is not, or one is run by no program.
+fn check_binary_tests(project: &Project) -> Result<(), String> {
+    let Crate { folder, tests: programs, .. } = project.require(BINARY_CRATE, "this lane")?;
+    let folder = format!("{folder}/tests");
+    let root = project.root.join(&folder).join(format!("{END_TO_END}.rs"));
+    let root = fs::read_to_string(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+    let files = fs::read_dir(project.root.join(&folder));
+    let files = files.map_err(|error| format!("{folder}: {error}"))?.flatten();
+    let names =
+        files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".rs")?.to_owned()));
+    check_all_run(&folder, &names.collect::<Vec<_>>(), &root, programs)
+}
+
+/// * `files`: names of the files in `folder`.
+/// * `root`: the text of the program that has the others as its modules.
+fn check_all_run(
+    folder: &str,
+    files: &[String],
+    root: &str,
+    programs: &[String],
+) -> Result<(), String> {
+    let modules = root.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let run: Vec<&str> = modules.chain(programs.iter().map(String::as_str)).collect();
+    if let Some(missing) = REQUIRED_TESTS.iter().find(|test| !files.iter().any(|f| f == *test)) {
+        return Err(format!("{folder}/{missing}.rs is missing"));
     }
-    Ok(tests)
+    match files.iter().find(|file| !run.contains(&file.as_str())) {
+        Some(file) => {
+            Err(format!("{folder}/{file}.rs is run by no program: name it in {END_TO_END}.rs"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn test_flag(test: &str) -> [String; 2] {
@@ -253,12 +288,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_end_to_end_test_is_an_error() {
-        assert!(binary_tests(&project_with_tests(&REQUIRED_TESTS)).is_ok());
-        let others = REQUIRED_TESTS.into_iter().filter(|test| *test != "faults");
-        let without_faults = project_with_tests(&others.collect::<Vec<_>>());
-        let error = binary_tests(&without_faults).expect_err("faults is not listed");
-        assert_eq!(error, "crates/app/cortado/tests/faults.rs is missing");
+    fn every_file_of_tests_is_there_and_run() {
+        let programs = [END_TO_END, TORTURE_TEST, CLUSTER_FAULTS_TEST].map(str::to_owned);
+        let modules = REQUIRED_TESTS.iter().filter(|test| !programs.iter().any(|p| p == *test));
+        let root: String = modules.map(|test| format!("mod {test};\n")).collect();
+        let files = |more: &[&str]| -> Vec<String> {
+            REQUIRED_TESTS.iter().chain(more).map(|test| (*test).to_owned()).collect()
+        };
+        let check = |files: &[String], root: &str, want: Result<(), &str>| {
+            let found = check_all_run("tests", files, root, &programs);
+            assert_eq!(found, want.map_err(str::to_owned));
+        };
+        check(&files(&[END_TO_END]), &root, Ok(()));
+        let unrun = "tests/new.rs is run by no program: name it in e2e.rs";
+        check(&files(&["new"]), &root, Err(unrun));
+        check(&files(&["new"]), &format!("{root}mod new;\n"), Ok(()));
+        let without_faults: Vec<_> = files(&[]).into_iter().filter(|f| f != "faults").collect();
+        check(&without_faults, &root, Err("tests/faults.rs is missing"));
     }
 
     #[test]

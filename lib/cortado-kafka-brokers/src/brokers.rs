@@ -197,6 +197,11 @@ impl KafkaBrokers {
         authority_of(&self.folder)
     }
 
+    /// The folder of the whole cluster.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The folder in which a broker keeps everything; not to be touched while it runs.
     pub fn data_folder(&self, id: u32) -> PathBuf {
         data_of(&self.folder, id)

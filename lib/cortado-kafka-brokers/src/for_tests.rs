@@ -8,7 +8,10 @@ use crate::state::Pace;
 use std::env;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 
 /// Starts brokers that end with this process; `None` where there is no Java or no Maven, and the
 /// test cannot be run.
@@ -21,7 +24,42 @@ pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaB
     start_for_test(brokers, clients, pace, None)
 }
 
-/// The same, with listeners for one user over TLS; nobody ends them.
+/// Three brokers that nobody breaks, for all tests of this process: they start once, with the first
+/// test that asks, and end with the process, whose death removes their folder.
+///
+/// # Panics
+/// As [`brokers_for_test`].
+pub fn shared_brokers_for_test() -> Option<Arc<KafkaBrokers>> {
+    static SHARED: OnceLock<Option<Arc<KafkaBrokers>>> = OnceLock::new();
+    let start = || {
+        let brokers = brokers_for_test(3, 0, Pace::Steady)?;
+        if let Err(error) = remove_when_this_ends(brokers.folder()) {
+            // The next test to start brokers sweeps it away.
+            let _ = writeln!(io::stderr(), "the brokers' folder stays: {error}");
+        }
+        Some(Arc::new(brokers))
+    };
+    SHARED.get_or_init(start).clone()
+}
+
+/// Waits for the end of its standard input, then for the brokers', which write until then.
+const REMOVE: &str = r#"read -r _
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  rm -rf "$1" && exit
+  sleep 1
+done"#;
+
+/// Has a shell remove `folder` when this process ends, in whatever way.
+fn remove_when_this_ends(folder: &Path) -> io::Result<()> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", REMOVE, "sh"]).arg(folder).process_group(0);
+    let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It stays open as long as this process lives, and no other process inherits it.
+    std::mem::forget(shell.spawn()?.stdin.take());
+    Ok(())
+}
+
+/// As [`brokers_for_test`], with listeners for one user over TLS; nobody ends them.
 ///
 /// # Panics
 /// As [`brokers_for_test`].
@@ -90,5 +128,19 @@ mod tests {
         let is_there = |name: &str| tests.path().join(name).exists();
         assert!(is_there(&own) && is_there("other") && !is_there(&left));
         sweep(&tests.path().join("nothing"));
+    }
+
+    #[test]
+    fn a_folder_goes_with_the_process_that_asked_for_it() {
+        let parent = tempfile::tempdir().expect("the machine has a directory for tests");
+        let folder = parent.path().join("brokers");
+        fs::create_dir(&folder).expect("it is ours");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", REMOVE, "sh"]).arg(&folder).stdin(Stdio::piped());
+        let mut shell = shell.spawn().expect("there is a shell");
+        assert!(shell.try_wait().expect("it was started").is_none() && folder.exists());
+        drop(shell.stdin.take());
+        shell.wait().expect("it was started");
+        assert!(!folder.exists());
     }
 }

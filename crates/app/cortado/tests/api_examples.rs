@@ -3,9 +3,7 @@
 //! Each block `sh` runs as it stands against one fresh server; the block `text` right below it is
 //! what it prints, line by line, where `…` stands for what differs from run to run.
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

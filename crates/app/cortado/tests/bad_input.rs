@@ -5,19 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-#[path = "bad_input/documents.rs"]
 mod documents;
-#[path = "bad_input/requests.rs"]
 mod requests;
-#[path = "bad_input/routes.rs"]
 mod routes;
-#[path = "bad_input/slow.rs"]
 mod slow;
 
-use harness::http::{Answer, read_answer};
-use harness::{BOUND, Server};
+use crate::harness::http::{Answer, read_answer};
+use crate::harness::{BOUND, Server};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;

@@ -3,9 +3,7 @@
 //! `CORTADO_BROWSER` names a Chromium that runs without a screen; `cargo xtask test` finds one, or
 //! says that it leaves this out.
 
-mod harness;
-
-use harness::{BOUND, Server};
+use crate::harness::{BOUND, Server};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -79,7 +77,7 @@ fn check(host: &str) {
 }
 
 /// How many requests were refused before they found a route.
-fn refused(http: &mut harness::http::Http) -> u64 {
+fn refused(http: &mut crate::harness::http::Http) -> u64 {
     let text = String::from_utf8(http.get("/metrics").body).expect("text");
     let line = r#"cortado_http_requests_total{route="none",class="4xx"} "#;
     let count = text.lines().find_map(|found| found.strip_prefix(line));

@@ -2,10 +2,8 @@
 //!
 //! `CORTADO_DATASETS` names the folder that `cargo xtask data` fetches and prints.
 
-mod harness;
-
-use harness::ran::binary;
-use harness::{BOUND, Server, cortado};
+use crate::harness::ran::binary;
+use crate::harness::{BOUND, Server, cortado};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -4,10 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-use harness::ran::{Ran, binary, binary_by, on_a_terminal};
-use harness::{BOUND, Server};
+use crate::harness::ran::{Ran, binary, binary_by, on_a_terminal};
+use crate::harness::{BOUND, Server};
 use serde_json::Value;
 use std::env;
 use std::ffi::OsStr;

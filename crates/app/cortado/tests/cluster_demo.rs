@@ -4,10 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-
-use harness::BOUND;
-use harness::ran::{Ran, binary};
+use crate::harness::BOUND;
+use crate::harness::ran::{Ran, binary};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-use harness::http::Http;
-use harness::ran::binary;
-use harness::{Server, cortado};
+use crate::harness::http::Http;
+use crate::harness::ran::binary;
+use crate::harness::{Server, cortado};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,9 +3,7 @@
 //! `CORTADO_CLIENT_TOOLS` names the folder with the generators; `cargo xtask test` fills it, or
 //! says that it leaves this out.
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

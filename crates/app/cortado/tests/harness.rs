@@ -1,13 +1,10 @@
 //! A real server in a process of its own, and a client that hides nothing.
 //!
-//! Included by each end-to-end test with `mod harness;`. Start reading at [`Server`].
+//! Included by each program of tests with `mod harness;`. Start reading at [`Server`].
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its part of it")]
 
-// With their paths, since cargo takes this file for a test of its own, too.
-#[path = "harness/http.rs"]
 pub mod http;
-#[path = "harness/ran.rs"]
 pub mod ran;
 
 use http::Http;
@@ -21,6 +18,9 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Between two looks at a condition: a test that never rests takes a core from what it waits for.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Long enough for any condition on any machine; a test that waits this long has failed.
 pub const BOUND: Duration = Duration::from_secs(120);
@@ -110,7 +110,7 @@ impl Server {
                 return status;
             }
             assert!(begun.elapsed() < BOUND, "no end after signal {signal}:\n{}", self.said());
-            thread::yield_now();
+            thread::park_timeout(LOOK);
         }
     }
 
@@ -133,7 +133,7 @@ impl Server {
                 return (status, self.said());
             }
             assert!(begun.elapsed() < BOUND, "it does not end:\n{}", self.said());
-            thread::yield_now();
+            thread::park_timeout(LOOK);
         }
     }
 
@@ -143,7 +143,7 @@ impl Server {
         let mut http = self.http();
         while !condition(&mut http) {
             assert!(begun.elapsed() < BOUND, "not {what}:\n{}", self.said());
-            thread::yield_now();
+            thread::park_timeout(LOOK);
         }
     }
 

@@ -4,10 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-use harness::Server;
-use harness::ran::{Ran, binary};
+use crate::harness::Server;
+use crate::harness::ran::{Ran, binary};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};

@@ -1,9 +1,7 @@
 //! Who can reach a server, and under which names: what it says, and what it lets pass.
 
-mod harness;
-
-use harness::Server;
-use harness::ran::binary;
+use crate::harness::Server;
+use crate::harness::ran::binary;
 use serde_json::Value;
 use std::path::Path;
 
@@ -50,7 +48,7 @@ fn a_server_answers_to_the_names_that_it_was_told() {
         );
         let mut stream = std::net::TcpStream::connect(told.address).expect("connected");
         std::io::Write::write_all(&mut stream, request.as_bytes()).expect("sent");
-        let answer = harness::http::read_answer(&mut std::io::BufReader::new(stream), false);
+        let answer = crate::harness::http::read_answer(&mut std::io::BufReader::new(stream), false);
         answer.expect("an answer").status
     };
     assert_eq!(status("db.example", "https://db.example"), 201);

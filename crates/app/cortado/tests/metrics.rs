@@ -2,9 +2,7 @@
 //!
 //! Start reading at [`Family`].
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

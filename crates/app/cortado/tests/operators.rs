@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-
-use harness::Server;
-use harness::http::Http;
+use crate::harness::Server;
+use crate::harness::http::Http;
 use serde_json::{Value, json};
 
 /// The partitions of `shop`.

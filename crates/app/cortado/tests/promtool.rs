@@ -2,9 +2,7 @@
 //!
 //! Needs `promtool`; `cargo xtask test` leaves this out where it is not installed, and says so.
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use serde_json::json;
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -5,9 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

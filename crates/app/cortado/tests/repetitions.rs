@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-
-use harness::Server;
-use harness::http::{Answer, Http};
+use crate::harness::Server;
+use crate::harness::http::{Answer, Http};
 use serde_json::{Value, json};
 
 /// A write under a key that changes nothing, or little.

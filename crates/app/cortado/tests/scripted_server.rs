@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see functions")]
 
-mod harness;
-
-use harness::ran::{Ran, binary, on_a_terminal};
+use crate::harness::ran::{Ran, binary, on_a_terminal};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -4,46 +4,31 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-#[path = "serve/layers.rs"]
 mod layers;
-#[path = "serve/rotation.rs"]
 mod rotation;
 
+use crate::harness::http::Http;
+use crate::harness::ran::{Ran, binary};
+use crate::harness::{BOUND, Server};
 use cortado_kafka_brokers::{
-    KafkaBrokers, Pace, Secured, brokers_for_test, secured_brokers_for_test,
+    KafkaBrokers, Secured, secured_brokers_for_test, shared_brokers_for_test,
 };
 use cortado_log::{Log, LogSpec};
 use cortado_log_kafka::{KafkaLog, KafkaSettings};
 use cortado_model::{DatabaseId, PartitionUuid};
-use harness::http::Http;
-use harness::ran::{Ran, binary};
-use harness::{BOUND, Server};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Between two looks at a condition: processes and brokers share this machine.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Brokers that all tests share. `None` where there can be none.
-fn brokers() -> Option<Arc<KafkaBrokers>> {
-    static SHARED: Mutex<Weak<KafkaBrokers>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(brokers) = shared.upgrade() {
-        return Some(brokers);
-    }
-    let brokers = Arc::new(brokers_for_test(3, 0, Pace::Steady)?);
-    *shared = Arc::downgrade(&brokers);
-    Some(brokers)
-}
 
 /// A cluster under names of its own.
 struct Site {
@@ -57,7 +42,7 @@ impl Site {
     /// A cluster that has not begun.
     fn new() -> Option<Site> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let brokers = brokers()?;
+        let brokers = shared_brokers_for_test()?;
         let prefix = format!("serve{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
         Some(Site { kafka: brokers.bootstrap(), prefix, folder, _brokers: brokers })

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-
-use harness::ran::{Ran, binary};
-use harness::{BOUND, Server};
+use crate::harness::ran::{Ran, binary};
+use crate::harness::{BOUND, Server};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};

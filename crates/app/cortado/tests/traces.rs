@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a story is a failed test")]
 
-mod harness;
-
-use harness::Server;
+use crate::harness::Server;
 use serde_json::Value;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";

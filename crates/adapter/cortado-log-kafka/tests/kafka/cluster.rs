@@ -1,7 +1,7 @@
 //! A cluster that tests share, and what they do to it with other tools than the log.
 
 use bytes::Bytes;
-use cortado_kafka_brokers::{KafkaBrokers, Pace, brokers_for_test};
+pub(crate) use cortado_kafka_brokers::shared_brokers_for_test as shared_brokers;
 use cortado_log::conformance::block_on;
 use cortado_log::{
     AppendOutcome, Follower, Log, LogEntry, LogSpec, Producer, outcomes_of, page_of,
@@ -14,25 +14,11 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Long enough for a machine that has much to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Three brokers that nobody breaks, for tests that run at the same time; they end with the last of
-/// those. `None` where there can be none.
-pub(crate) fn shared_brokers() -> Option<Arc<KafkaBrokers>> {
-    static SHARED: Mutex<Weak<KafkaBrokers>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(brokers) = shared.upgrade() {
-        return Some(brokers);
-    }
-    let brokers = Arc::new(brokers_for_test(3, 0, Pace::Steady)?);
-    *shared = Arc::downgrade(&brokers);
-    Some(brokers)
-}
 
 /// Where futures of the log run.
 pub(crate) fn runtime() -> Runtime {

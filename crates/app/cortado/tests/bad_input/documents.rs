@@ -1,6 +1,6 @@
 //! Documents, keys and patches that cannot be stored, and those that only look so.
 
-use crate::{World, bare, with, with_type};
+use super::{World, bare, with, with_type};
 
 /// What a `PUT` of `body` must be answered with.
 #[track_caller]

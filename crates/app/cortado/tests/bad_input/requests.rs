@@ -1,7 +1,7 @@
 //! Requests that are no good HTTP.
 
+use super::{World, bare, with};
 use crate::harness::http::read_answer;
-use crate::{World, bare, with};
 use std::io::{Read, Write};
 use std::thread;
 
@@ -120,7 +120,7 @@ fn bodies_that_do_not_belong_are_refused() {
     for media_type in
         ["text/plain", "application/json; charset=utf-16", "application/xml", "json", ""]
     {
-        let request = crate::with_type("PUT /v1/bad/t/x", media_type, "{}");
+        let request = super::with_type("PUT /v1/bad/t/x", media_type, "{}");
         world.check(request, 415, "unsupported_media_type");
     }
     let untyped = "PUT /v1/bad/t/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";

@@ -1,6 +1,6 @@
 //! Parameters, conditions, keys of repetition, batches, transactions, declarations.
 
-use crate::{World, bare, with};
+use super::{World, bare, with};
 use serde_json::{Value, json};
 
 #[test]

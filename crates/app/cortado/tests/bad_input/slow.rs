@@ -3,7 +3,7 @@
 //! A body may take three times as long; with a shorter limit, the tests of `cortado-http` show that
 //! it is not waited for either.
 
-use crate::World;
+use super::World;
 use crate::harness::http::read_answer;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;

@@ -3,9 +3,9 @@
 //! Each node is behind a relay: everything that others send to it, calls and gossip, goes through
 //! there. Their ways to the log are never cut.
 
+use super::{Site, all_are_led, declare, is_ready, leaders, put, wait_until};
 use crate::harness::Server;
 use crate::harness::http::Http;
-use crate::{Site, all_are_led, declare, is_ready, leaders, put, wait_until};
 use cortado_relay::{Direction, Relay, TcpFaults, UdpFaults};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;

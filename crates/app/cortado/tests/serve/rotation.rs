@@ -1,8 +1,8 @@
 //! Secrets between nodes are replaced while these run.
 
+use super::layers::{metric, signal};
+use super::{Site, wait_until};
 use crate::harness::Server;
-use crate::layers::{metric, signal};
-use crate::{Site, wait_until};
 use std::fs;
 use std::path::PathBuf;
 
