@@ -14,7 +14,6 @@ mod faulty;
 mod given_snapshots;
 mod gossip;
 mod holdings;
-mod leader;
 mod memory;
 mod message;
 mod network;
@@ -27,6 +26,7 @@ mod snapshot_format;
 mod trace;
 mod write;
 
+pub use cortado_cluster::KnownLeader;
 pub use cortado_driver::Level;
 #[cfg(any(test, feature = "conformance"))]
 pub use faults::{Faults, Passage};
@@ -38,7 +38,6 @@ pub use gossip::{
     MemoryGossiper, SelfAwareness,
 };
 pub use holdings::{Holding, Holdings};
-pub use leader::KnownLeader;
 pub use memory::{Membership, MemoryPeers};
 pub use message::{Message, Progress, Reach, ReplicaProgress};
 pub use network::{

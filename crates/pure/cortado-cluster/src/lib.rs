@@ -17,6 +17,7 @@ mod explanation;
 mod log_clock;
 mod node_life;
 mod placement;
+mod known_route;
 mod leader_search;
 mod moves;
 mod own_calls;
@@ -32,6 +33,7 @@ pub use detector::{
     PeerOpinion, PeerWitness, Sickness, Standing,
 };
 pub use explanation::{Alternative, Cause, Command, Explanation, NotChosen};
+pub use known_route::{KnownLeader, KnownRoute};
 pub use leader_search::LeaderSearch;
 pub use log_clock::LogClock;
 pub use moves::{

@@ -223,7 +223,8 @@ impl<C: Caller> Life<C> {
             Ok(page) => {
                 self.pace.came(page.entries.len(), turn.clock());
                 self.recovery.has_read();
-                self.step(Input::Page(page), turn)
+                self.step(Input::Page(page), turn)?;
+                self.has_read(turn)
             }
             Err(error) => self.on_unread(error, turn),
         }

@@ -165,11 +165,6 @@ pub enum SurveyError {
         /// Human-readable.
         why: String,
     },
-    /// Another log has taken its place.
-    Replaced {
-        /// Its identity.
-        found: LogId,
-    },
     /// The store cannot be read.
     Store(StoreError),
 }

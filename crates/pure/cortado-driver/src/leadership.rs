@@ -19,6 +19,12 @@ pub struct FoldedLeadership {
 }
 
 impl FoldedLeadership {
+    /// Whom to ask: the leader, or the successor that it has named; `None` if there is neither.
+    pub fn leads(&self) -> Option<NodeId> {
+        let leader = self.leader.map(|(node, _)| node);
+        self.stepped_down.map_or(leader, |step_down| step_down.to)
+    }
+
     /// As `fold` tells, which is read now for the first time.
     pub(crate) fn of(fold: &FoldState, now: Millis) -> FoldedLeadership {
         FoldedLeadership {

@@ -61,6 +61,10 @@ pub(crate) struct Life<C> {
     pub(crate) room: Room,
     /// No request is begun any more: end when everything is settled.
     pub(crate) stopping: bool,
+    /// The log held more when this life began, and nothing of it has been read.
+    unread: bool,
+    /// A claim that waits for that.
+    held_claim: Option<Input>,
 }
 
 /// Where the next batch finds room.
@@ -107,6 +111,8 @@ impl<C> Life<C> {
             looked_at: turn.clock(),
             room: Room::Here,
             stopping: false,
+            unread: log_end > fold.position.offset,
+            held_claim: None,
             applying: Applying::after(fold, turn.settings.gather_bytes_max),
         }
     }
@@ -303,12 +309,26 @@ impl<C> Life<C> {
         if self.core.role() != Role::Follower || self.stopping || self.gap.is_open() {
             return Ok(());
         }
+        if self.unread {
+            // A log that was cut off, or replaced, says so when it is read: nothing is claimed there.
+            self.held_claim = Some(claim);
+            return Ok(());
+        }
         self.step(claim, turn)?;
         // The core does not claim if that would come to nothing.
         if self.core.role() == Role::Candidate {
             turn.tell(News::Claims);
         }
         Ok(())
+    }
+
+    /// The log was read from where this life began, or from behind that.
+    pub(crate) fn has_read(&mut self, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        self.unread = false;
+        match self.held_claim.take() {
+            Some(claim) => self.claim(claim, turn),
+            None => Ok(()),
+        }
     }
 
     /// Gives up a leadership that this life no longer exercises. The step-down stands behind

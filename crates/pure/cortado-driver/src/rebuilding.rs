@@ -174,6 +174,9 @@ impl Rebuilding {
             Err(error @ (CopyError::Spool(_) | CopyError::Store(_))) => {
                 // Every other snapshot would meet the same.
                 turn.tell(News::SnapshotFailed { from, why: with_causes(&error) });
+                if let CopyError::Store(StoreError::Failed { why }) = error {
+                    turn.act(Action::FailStore { why });
+                }
                 Rebuilt::NeedsHelp
             }
             Err(
@@ -206,6 +209,9 @@ impl Rebuilding {
             }
             Err(error) => {
                 turn.tell(News::NotRebuilt { why: error.to_string() });
+                if let StoreError::Failed { why } = error {
+                    turn.act(Action::FailStore { why });
+                }
                 Rebuilt::Failed
             }
         }

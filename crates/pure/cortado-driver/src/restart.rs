@@ -28,9 +28,6 @@ pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Begi
     let Survey { log, checkpoint, extent } = match survey {
         Ok(survey) => survey,
         Err(SurveyError::Log { why }) => return Err(Halt::Unusable { why }),
-        Err(SurveyError::Replaced { found }) => {
-            return Err(Halt::replaced(found, me.log.unwrap_or(found)));
-        }
         Err(SurveyError::Store(error)) => return Err(Halt::from(error)),
     };
     if let Some(wanted) = me.log

@@ -226,6 +226,19 @@ pub enum NotDone {
     Offline,
 }
 
+impl NotDone {
+    /// Whether the replica that leads by then, here or elsewhere, may do it.
+    pub fn is_for_another_leader(self) -> bool {
+        match self {
+            NotDone::NotLeader | NotDone::Changing | NotDone::Offline => true,
+            NotDone::Overloaded
+            | NotDone::LogRefused
+            | NotDone::LogUnusable
+            | NotDone::Exhausted => false,
+        }
+    }
+}
+
 /// Committed transactions for the store, in SCN order.
 #[derive(Clone, Debug)]
 pub struct Apply {

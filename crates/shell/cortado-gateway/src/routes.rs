@@ -4,8 +4,8 @@
 //! Start reading at [`Route`].
 
 use arc_swap::ArcSwap;
+use cortado_cluster::{KnownLeader, KnownRoute};
 use cortado_model::{DatabaseId, NodeId, PartitionId};
-use cortado_peer::KnownLeader;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,9 +52,7 @@ pub struct Route {
 
 #[derive(Clone, Copy, Default)]
 struct RouteState {
-    leader: KnownLeader,
-    /// The node that has served since this leader was told of. A hint, told to no other node.
-    served: Option<NodeId>,
+    known: KnownRoute,
     /// Since when requests have found no node that serves, if so.
     unserved_since: Option<Instant>,
 }
@@ -67,13 +65,12 @@ impl Route {
 
     /// Who leads, as far as it is known here.
     pub fn leader(&self) -> KnownLeader {
-        self.state.load().leader
+        self.state.load().known.leader()
     }
 
-    /// The node to ask first: the one that has served last, else the known leader.
+    /// The node to ask first.
     pub(crate) fn first(&self) -> Option<NodeId> {
-        let state = self.state.load();
-        state.served.or(state.leader.node)
+        self.state.load().known.first()
     }
 
     /// Tells of every change from now on.
@@ -88,10 +85,11 @@ impl Route {
             return;
         }
         let before = self.state.rcu(|state| {
-            let newer = leader.is_newer_than(&state.leader);
-            if newer { RouteState { leader, served: None, ..**state } } else { **state }
+            let mut learned = **state;
+            learned.known.learn(leader);
+            learned
         });
-        if leader.is_newer_than(&before.leader) {
+        if leader.is_newer_than(&before.known.leader()) {
             self.changed();
         }
     }
@@ -123,13 +121,13 @@ impl Route {
     /// * `known`: the leader that was known when it was asked. What was told since is newer.
     pub(crate) fn note_served(&self, node: NodeId, known: &KnownLeader) -> Option<Duration> {
         let state = self.state.load();
-        if state.unserved_since.is_none() && state.served == Some(node) {
+        if state.unserved_since.is_none() && state.known.first() == Some(node) {
             return None;
         }
         let before = self.state.rcu(|state| {
-            let outdated = state.leader.is_newer_than(known);
-            let served = if outdated { state.served } else { Some(node) };
-            RouteState { served, unserved_since: None, ..**state }
+            let mut noted = RouteState { unserved_since: None, ..**state };
+            noted.known.note_served(node, known);
+            noted
         });
         before.unserved_since.map(|since| since.elapsed())
     }
@@ -145,22 +143,6 @@ mod tests {
 
     fn leader(generation: u32, node: NodeId) -> KnownLeader {
         KnownLeader { generation: Generation(generation), stepped_down: false, node: Some(node) }
-    }
-
-    #[test]
-    fn the_node_that_served_last_is_asked_first_until_a_newer_leader_is_known() {
-        let route = Route::new(PartitionId::CLUSTER);
-        assert_eq!(route.first(), None);
-        route.note_served(N1, &KnownLeader::default());
-        assert_eq!((route.first(), route.leader()), (Some(N1), KnownLeader::default()));
-        route.learn(leader(2, N2));
-        assert_eq!(route.first(), Some(N2));
-        // It was asked before the newer one was told of.
-        route.note_served(N1, &leader(1, N1));
-        assert_eq!(route.first(), Some(N2));
-        // It was asked although another one was known to lead.
-        route.note_served(N1, &leader(2, N2));
-        assert_eq!((route.first(), route.leader()), (Some(N1), leader(2, N2)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -235,10 +235,9 @@ impl ReplicaHandle {
 
     /// Who leads, as the replica has folded its log.
     pub(crate) fn known_leader(&self) -> KnownLeader {
-        let FoldedLeadership { generation, leader, stepped_down, .. } = self.leadership();
-        let leader = leader.map(|(node, _)| node);
-        let node = stepped_down.map_or(leader, |step_down| step_down.to);
-        KnownLeader { generation, stepped_down: stepped_down.is_some(), node }
+        let folded = self.leadership();
+        let stepped_down = folded.stepped_down.is_some();
+        KnownLeader { generation: folded.generation, stepped_down, node: folded.leads() }
     }
 
     /// The peers are about to be told: what changes from now on is news.

@@ -312,6 +312,20 @@ fn a_store_that_takes_no_snapshot_is_given_no_other_one_at_once() {
 }
 
 #[test]
+fn a_store_that_fails_under_a_snapshot_is_opened_again() {
+    let mut rig = Rig::surveying(LOG);
+    rig.survey(LOG, 5);
+    rig.clear();
+    let (node, folded) = (NodeId(2), LogOffset(9));
+    let peer = PeerState { node, readable: true, has_room: true, serves: true, folded };
+    look_around(&mut rig, 5, vec![peer]);
+    let Action::InstallSnapshot { job, .. } = rig.take() else { panic!("nothing is copied") };
+    let failed = StoreError::Failed { why: "gone".to_owned() };
+    rig.on(Event::Installed(job, Err(CopyError::Store(failed))));
+    assert!(matches!(rig.take(), Action::FailStore { .. }), "{:?}", rig.wanted);
+}
+
+#[test]
 fn a_replica_does_not_throw_away_what_no_other_has() {
     let mut rig = Rig::surveying(LOG);
     rig.survey(LOG, 5);

@@ -8,7 +8,7 @@ use cortado_driver::{
 use cortado_model::{
     LogId, LogOffset, LogPosition, NodeId, ReplicaIncarnation, TableId, WallMillis,
 };
-use cortado_replica::{Body, Change, Header, ReadNeed, Record, Transaction, encode};
+use cortado_replica::{Body, Change, ClaimReason, Header, ReadNeed, Record, Transaction, encode};
 
 fn end_of(rig: &Rig) -> LogExtent {
     LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
@@ -51,6 +51,42 @@ fn a_log_that_may_stall_for_longer_is_waited_for() {
     rig.now = rig.now.plus(1);
     rig.settle();
     assert_ne!(rig.producer, silent);
+}
+
+/// A replica that is told to claim before it could read its log.
+fn claiming_unread() -> Rig {
+    let mut rig = Rig::clearing();
+    rig.unread = Some(FollowError::Unavailable);
+    rig.clear();
+    rig.on(Event::Claim { reason: ClaimReason::NeverLed, evidence: 0 });
+    rig.settle();
+    while rig.reads < 1 {
+        rig.pass();
+    }
+    assert_eq!(rig.driver.role(), ReplicaRole::Follower);
+    rig
+}
+
+#[test]
+fn a_life_claims_when_it_has_read_what_its_log_holds_and_no_sooner() {
+    let mut rig = claiming_unread();
+    assert!(!rig.append());
+    while rig.reads < 2 {
+        rig.pass();
+    }
+    assert_eq!(rig.driver.role(), ReplicaRole::Candidate);
+    assert!(rig.append(), "it has claimed");
+}
+
+#[test]
+fn in_a_log_that_was_cut_off_nothing_is_claimed() {
+    let mut rig = claiming_unread();
+    rig.unread = Some(FollowError::Truncated { end: LogOffset::ZERO });
+    while rig.reads < 2 {
+        rig.pass();
+    }
+    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    assert!(!rig.append());
 }
 
 #[test]

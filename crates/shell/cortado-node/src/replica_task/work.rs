@@ -11,14 +11,14 @@ use super::surveying::{ask_extent, survey};
 use crate::asker::{Asker, Input};
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
-use cortado_driver::{CopyError, DigestReport, Event, Hashed, JobId, first_bookmark_at};
+use cortado_driver::{DigestReport, Event, Hashed, JobId, first_bookmark_at};
 use cortado_gateway::{EventKind, ExpectedLog};
 use cortado_model::{
     Batch, DocumentKey, NodeId, PartitionId, RememberedKey, TableId, WallMillis, with_causes,
 };
 use cortado_peer::Message;
 use cortado_replica::Trim;
-use cortado_store::{Store, StoreError};
+use cortado_store::Store;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
@@ -172,13 +172,9 @@ impl Work {
 
     pub(super) fn clear(&self, job: JobId) {
         let (store, ended) = (Arc::clone(&self.host.store), self.ended.clone());
-        let (partition, life) = (self.handle.partition, self.host.life.clone());
+        let partition = self.handle.partition;
         self.spawn_blocking(&self.host.tasks.turns.upkeep, move || {
-            let cleared = store.remove(partition);
-            if let Err(StoreError::Failed { why }) = &cleared {
-                life.report_store_failure(why.clone());
-            }
-            let _ = ended.send(Event::Cleared(job, cleared));
+            let _ = ended.send(Event::Cleared(job, store.remove(partition)));
         });
     }
 
@@ -186,11 +182,7 @@ impl Work {
         let (host, ended) = (Arc::clone(&self.host), self.ended.clone());
         let (partition, origin) = (self.handle.partition, Arc::clone(&self.origin));
         self.spawn_blocking(&self.host.tasks.turns.copying, move || {
-            let installed = copy(&host, partition, &origin, from);
-            if let Err(CopyError::Store(StoreError::Failed { why })) = &installed {
-                host.life.report_store_failure(why.clone());
-            }
-            let _ = ended.send(Event::Installed(job, installed));
+            let _ = ended.send(Event::Installed(job, copy(&host, partition, &origin, from)));
         });
     }
 

@@ -80,7 +80,7 @@ impl NodeService {
             Ok(Some(Reply::Written(written))) => WriteAnswer::Written(written),
             Ok(Some(Reply::Each(ended))) => WriteAnswer::Each(ended),
             Ok(Some(Reply::Refused(refused))) => WriteAnswer::Refused(refused),
-            Ok(Some(Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline))) => {
+            Ok(Some(Reply::NotDone(why))) if why.is_for_another_leader() => {
                 WriteAnswer::WrongNode(route.leader())
             }
             Ok(Some(Reply::NotDone(why))) => WriteAnswer::NotDone(why),
