@@ -52,8 +52,12 @@ impl<C: Caller> Life<C> {
                 return self.feed_outcomes(turn);
             }
             Event::Extent(job, extent) => {
-                let end = extent.ok().map(|extent| extent.end);
-                let at = self.core.fold().position.offset;
+                let fold = self.core.fold();
+                let other = extent.as_ref().ok().filter(|extent| extent.log != fold.log);
+                if let Some(other) = other {
+                    return Err(Halt::replaced(other.log, fold.log));
+                }
+                let (end, at) = (extent.ok().map(|extent| extent.end), fold.position.offset);
                 let reading = self.pace.is_reading();
                 self.recovery.told(job, end, at, reading, turn.clock());
             }

@@ -38,7 +38,11 @@ pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Begi
     {
         return Err(Halt::replaced(log, wanted));
     }
-    let LogExtent { first, end } = extent;
+    // What was found first may have been replaced since.
+    if extent.log != log {
+        return Err(Halt::replaced(extent.log, log));
+    }
+    let LogExtent { first, end, .. } = extent;
     let Some(checkpoint) = checkpoint else {
         return Ok(Beginning::Empty { fold: FoldState::before(me.genesis.clone(), log), first });
     };
@@ -76,28 +80,34 @@ mod tests {
 
     const LOG: LogId = LogId(9);
 
-    /// Where a life begins that has stored everything below `stored`, in a log that reaches from 10
-    /// to 20.
-    fn begin(stored: u64) -> Result<Beginning, Halt> {
+    fn me() -> Me {
         let identity = PartitionIdentity {
             partition: PartitionUuid(7),
             cluster: ClusterUuid(1),
             database: DatabaseId(1),
             number: 0,
         };
-        let genesis = Genesis::new(identity, ReplicaSet::default());
-        let mut fold = FoldState::before(genesis.clone(), LOG);
-        fold.position.offset = LogOffset(stored);
-        let me = Me {
+        Me {
             node: NodeId(1),
             incarnation: NodeIncarnation(1),
             lives_before: 0,
             partition: PartitionId { database: DatabaseId(1), number: 0 },
             log: Some(LOG),
-            genesis,
-        };
-        let extent = LogExtent { first: LogOffset(10), end: LogOffset(20) };
-        judge(&me, Ok(Survey { log: LOG, checkpoint: Some(fold.encode()), extent }))
+            genesis: Genesis::new(identity, ReplicaSet::default()),
+        }
+    }
+
+    fn fold(stored: u64) -> FoldState {
+        let mut fold = FoldState::before(me().genesis, LOG);
+        fold.position.offset = LogOffset(stored);
+        fold
+    }
+
+    /// Where a life begins that has stored everything below `stored`, in a log that reaches from 10
+    /// to 20.
+    fn begin(stored: u64) -> Result<Beginning, Halt> {
+        let extent = LogExtent { log: LOG, first: LogOffset(10), end: LogOffset(20) };
+        judge(&me(), Ok(Survey { log: LOG, checkpoint: Some(fold(stored).encode()), extent }))
     }
 
     #[test]
@@ -107,6 +117,17 @@ mod tests {
             let at = |fold: &FoldState| fold.position.offset == LogOffset(stored);
             assert!(matches!(&begun, Ok(Beginning::From(fold)) if at(fold)), "{stored}: {begun:?}");
         }
+    }
+
+    #[test]
+    fn the_extent_of_another_log_is_none_of_this_one() {
+        let end = |log| {
+            let extent = LogExtent { log, first: LogOffset(10), end: LogOffset(20) };
+            judge(&me(), Ok(Survey { log: LOG, checkpoint: Some(fold(15).encode()), extent }))
+        };
+        assert!(end(LOG).is_ok());
+        let halt = end(LogId(8)).expect_err("it was replaced in between");
+        assert_eq!(halt, Halt::replaced(LogId(8), LOG));
     }
 
     #[test]
