@@ -1,6 +1,8 @@
-//! `cortado cluster …`: what is done once for a cluster whose log is Apache Kafka.
+//! `cortado cluster …`: what concerns a whole cluster whose log is Apache Kafka.
 //!
 //! Start reading at [`ClusterCommand`].
+
+mod upgrade;
 
 use crate::demo;
 use crate::failure::{Exit, Failure};
@@ -22,6 +24,9 @@ pub(crate) enum ClusterCommand {
     /// Begin a cluster: make its topics, and check the brokers
     #[command(after_help = INIT_HELP)]
     Init(Box<InitArguments>),
+    /// Show which node reads which format, and use a newer one when all do
+    #[command(after_help = upgrade::HELP)]
+    Upgrade(upgrade::UpgradeArguments),
     /// Watch nodes and a broker be killed under load, each a process of its own
     #[command(after_help = demo::HELP_ON_PROCESSES)]
     Demo(demo::ProcessesArguments),
@@ -43,6 +48,7 @@ pub(crate) struct InitArguments {
 pub(crate) fn run(command: ClusterCommand) -> Result<Exit, Failure> {
     match command {
         ClusterCommand::Init(arguments) => init(*arguments),
+        ClusterCommand::Upgrade(arguments) => upgrade::run(&arguments),
         ClusterCommand::Demo(arguments) => demo::run_on_processes(arguments),
     }
 }

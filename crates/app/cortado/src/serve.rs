@@ -114,6 +114,9 @@ pub(crate) struct ServeArguments {
     /// What stands behind the names of nodes in their certificates, such as db.example.com
     #[arg(long, value_name = "DOMAIN", env = "CORTADO_PEER_DOMAIN")]
     peer_domain: Option<String>,
+    /// For tests of upgrades: declares the next feature level, as the next version will
+    #[arg(long, env = "CORTADO_NEXT_FORMAT", hide = true)]
+    next_format: bool,
     /// TOML file: the options' names with underscores, and `kafka`, a table of client properties;
     /// options and environment take precedence
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CORTADO_CONFIG")]
@@ -167,6 +170,7 @@ fn raw(arguments: ServeArguments) -> RawServe {
         peer_certificate_file: arguments.peer_certificate_file,
         peer_key_file: arguments.peer_key_file,
         peer_domain: arguments.peer_domain,
+        next_format: arguments.next_format,
         ..RawServe::of_log(arguments.log)
     }
 }

@@ -192,6 +192,35 @@ pub struct NodeAnswer {
     pub sick: Option<String>,
 }
 
+/// How far the cluster is with a newer feature level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeAnswer {
+    /// What every node reads, and leaders use.
+    pub feature_level: u32,
+    /// What the newest nodes read, if that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_level: Option<u32>,
+    /// The nodes that do not read that; if there are none, it can be finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<String>,
+    /// Every node that is registered.
+    pub nodes: Vec<UpgradeNodeAnswer>,
+}
+
+/// What a node has declared when it started last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeNodeAnswer {
+    /// Its name.
+    pub node: String,
+    /// Whether it runs.
+    pub alive: bool,
+    /// Version of its software, if it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// The highest level that it reads.
+    pub feature_level: u32,
+}
+
 /// The whole cluster in one answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterAnswer {

@@ -27,7 +27,8 @@ mod varint;
 pub use admin::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabaseStatusAnswer, DatabasesAnswer,
     EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
-    PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer,
+    PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer, UpgradeAnswer,
+    UpgradeNodeAnswer,
 };
 pub use bulk::{BulkAnswer, BulkBody, BulkFailure, BulkResult, write_bulk};
 pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};

@@ -535,7 +535,9 @@ impl fmt::Display for Sickness {
             Sickness::AppendsSlow => "appends to the log are slow",
             Sickness::StoreSlow => "the store is slow",
             Sickness::Late => "timers run late",
-            Sickness::ClockOff => "the wall clock is off",
+            Sickness::ClockOff => {
+                "the wall clock is over 5 s off most others': set the clock (NTP)"
+            }
         })
     }
 }

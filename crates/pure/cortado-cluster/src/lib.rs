@@ -24,6 +24,7 @@ mod own_calls;
 mod registration;
 mod route_attempt;
 mod settings;
+mod upgrade;
 mod watch;
 
 pub use abstention::{AbstainCause, Abstention};
@@ -51,6 +52,7 @@ pub use placement::{
 pub use registration::{Eligibility, LifeRefusal, LifeStanding, Registration};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
 pub use settings::{RawSettings, Settings, SettingsError};
+pub use upgrade::Gate;
 pub use watch::{Duty, PartitionView, ReplicaViews, Watch, WatchEvent, WatchOrder};
 
 /// Keeps the example of the README compiling.

@@ -72,6 +72,17 @@ pub enum LifeRefusal {
     /// The cluster has no such node any more.
     #[error("the node was removed from the cluster")]
     Removed,
+    /// It cannot read what the others write.
+    #[error(
+        "this build reads feature level {own}, and the cluster uses level {needed}: install a \
+         newer build"
+    )]
+    TooOld {
+        /// What the cluster uses.
+        needed: u32,
+        /// What the node declares.
+        own: u32,
+    },
 }
 
 impl LifeStanding {
@@ -122,7 +133,8 @@ impl LifeRefusal {
             LifeRefusal::NewerLife(_)
             | LifeRefusal::Copy
             | LifeRefusal::OtherDirectory(_)
-            | LifeRefusal::Removed => NextLife::Waits,
+            | LifeRefusal::Removed
+            | LifeRefusal::TooOld { .. } => NextLife::Waits,
         }
     }
 }

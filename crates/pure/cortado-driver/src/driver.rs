@@ -398,8 +398,8 @@ impl<C: Caller> Parts<'_, C> {
                 self.contradicted(None, &why, turn);
                 Stage::Resting(turn.clock().plus(RETRY_BROKEN_MS))
             }
-            Halt::StandsStill { why } => {
-                turn.tell(News::StandsStill { why });
+            Halt::StandsStill { why, needs_upgrade } => {
+                turn.tell(News::StandsStill { why, needs_upgrade });
                 Stage::StandingStill
             }
         })
@@ -493,7 +493,8 @@ impl<C: Caller> Parts<'_, C> {
         let end = surveyed.as_ref().map(|survey| survey.extent.end).unwrap_or_default();
         // The end need not be told again before it moves.
         *self.log_end = end.max(*self.log_end);
-        match judge(turn.me, surveyed) {
+        let level = turn.settings.replica.feature_level;
+        match judge(turn.me, level, surveyed) {
             Ok(Beginning::From(fold)) => {
                 let (scn, offset) = (fold.last, fold.position.offset);
                 turn.tell(News::Starts { scn, offset, end });

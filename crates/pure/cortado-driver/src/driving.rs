@@ -15,9 +15,7 @@ use crate::turn::Turn;
 use crate::write::Caller;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError};
-use cortado_replica::{
-    AppendFailure, Config, FEATURE_LEVEL_MAX, Input, NotDone, ReadNeed, RecordPage, Role, Trim,
-};
+use cortado_replica::{AppendFailure, Config, Input, NotDone, ReadNeed, RecordPage, Role, Trim};
 
 /// A leader looks this often, at most, how much all logs have grown: its own may stand still.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -52,8 +50,12 @@ impl<C: Caller> Life<C> {
                 return self.feed_outcomes(turn);
             }
             Event::Extent(job, extent) => {
-                let end = extent.ok().map(|extent| extent.end);
-                let at = self.core.fold().position.offset;
+                let fold = self.core.fold();
+                let other = extent.as_ref().ok().filter(|extent| extent.log != fold.log);
+                if let Some(other) = other {
+                    return Err(Halt::replaced(other.log, fold.log));
+                }
+                let (end, at) = (extent.ok().map(|extent| extent.end), fold.position.offset);
                 let reading = self.pace.is_reading();
                 self.recovery.told(job, end, at, reading, turn.clock());
             }
@@ -110,9 +112,13 @@ impl<C: Caller> Life<C> {
 
     fn configure(&mut self, config: Config, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         // A fold state of a level that this build does not understand could not be stored.
-        let unreadable = matches!(config, Config::Feature { level } if level > FEATURE_LEVEL_MAX);
+        let own = turn.settings.replica.feature_level;
+        let unreadable = matches!(config, Config::Feature { level } if level > own);
         let unconditional = matches!(config, Config::Replicas(_));
-        if self.core.role() != Role::Leader || self.stopping || unreadable || unconditional {
+        let in_force = self.core.fold().feature_level;
+        let is_reached = matches!(config, Config::Feature { level } if level <= in_force);
+        let refused = unreadable || unconditional || is_reached;
+        if self.core.role() != Role::Leader || self.stopping || refused {
             return Ok(());
         }
         self.step(Input::Config(config), turn)

@@ -151,6 +151,8 @@ pub struct Survey {
 /// Where a log begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogExtent {
+    /// Of which log: one that has taken another's place has offsets of its own.
+    pub log: LogId,
     /// The oldest offset that can be read; the end if there is none.
     pub first: LogOffset,
     /// The offset that the next record gets.

@@ -29,7 +29,11 @@ pub(crate) enum Halt {
     Unusable { why: String },
     /// This build cannot read what counts, or this replica's history is not the leader's: nothing
     /// may be thrown away, and an operator must decide.
-    StandsStill { why: String },
+    StandsStill {
+        why: String,
+        /// Another build could go on.
+        needs_upgrade: bool,
+    },
 }
 
 impl Halt {
@@ -39,14 +43,15 @@ impl Halt {
         match stop {
             Stop::Broken(_) => Halt::Broken { at, why },
             Stop::Behind(_) => Halt::Behind { at, why },
-            Stop::NeedsUpgrade(_) | Stop::Disputed(_) => Halt::StandsStill { why },
+            Stop::NeedsUpgrade(_) => Halt::StandsStill { why, needs_upgrade: true },
+            Stop::Disputed(_) => Halt::StandsStill { why, needs_upgrade: false },
         }
     }
 
     /// Another log has taken the place of the replica's: what it has may be all that is left.
     pub(crate) fn replaced(found: LogId, wanted: LogId) -> Halt {
         let why = alloc::format!("the log was replaced: its identity is {found}, not {wanted}");
-        Halt::StandsStill { why }
+        Halt::StandsStill { why, needs_upgrade: false }
     }
 
     /// The log has lost records, or has told an old end. No replica can be right beyond the end of

@@ -210,6 +210,8 @@ pub enum News {
     StandsStill {
         /// Human-readable.
         why: String,
+        /// Another build could go on.
+        needs_upgrade: bool,
     },
     /// A snapshot was installed.
     Resynced {

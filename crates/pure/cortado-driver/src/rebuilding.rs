@@ -121,6 +121,12 @@ impl Rebuilding {
             return Rebuilt::NotYet;
         }
         match extent {
+            Ok(LogExtent { log, .. }) if turn.me.log.is_some_and(|wanted| wanted != log) => {
+                turn.tell(News::NotRebuilt {
+                    why: alloc::format!("the log was replaced: its identity is {log}"),
+                });
+                Rebuilt::Failed
+            }
             Ok(LogExtent { first, .. }) => {
                 let job = turn.job();
                 turn.act(Action::LookAround(job));

@@ -6,7 +6,7 @@ use crate::event::{LogExtent, Survey, SurveyError};
 use crate::halt::Halt;
 use crate::settings::Me;
 use cortado_model::LogOffset;
-use cortado_replica::{DecodeError, FoldState};
+use cortado_replica::{DecodeError, FoldState, Need};
 
 /// What a survey comes to.
 #[derive(Debug)]
@@ -24,7 +24,13 @@ pub(crate) enum Beginning {
 }
 
 /// The fold state to go on from, in the log that is there.
-pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Beginning, Halt> {
+///
+/// * `level`: the highest feature level that the node has declared to read.
+pub(crate) fn judge(
+    me: &Me,
+    level: u16,
+    survey: Result<Survey, SurveyError>,
+) -> Result<Beginning, Halt> {
     let Survey { log, checkpoint, extent } = match survey {
         Ok(survey) => survey,
         Err(SurveyError::Log { why }) => return Err(Halt::Unusable { why }),
@@ -35,24 +41,33 @@ pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Begi
     {
         return Err(Halt::replaced(log, wanted));
     }
-    let LogExtent { first, end } = extent;
+    // What was found first may have been replaced since.
+    if extent.log != log {
+        return Err(Halt::replaced(extent.log, log));
+    }
+    let LogExtent { first, end, .. } = extent;
     let Some(checkpoint) = checkpoint else {
         return Ok(Beginning::Empty { fold: FoldState::before(me.genesis.clone(), log), first });
     };
     let fold = FoldState::decode(&checkpoint).map_err(|error| {
         let why = alloc::format!("its checkpoint: {error}");
         match error {
-            DecodeError::NeedsUpgrade(_) => Halt::StandsStill { why },
+            DecodeError::NeedsUpgrade(_) => Halt::StandsStill { why, needs_upgrade: true },
             DecodeError::Damaged(_) | DecodeError::Foreign => Halt::Damaged { why },
         }
     })?;
+    if fold.feature_level > level {
+        let need = Need::Feature { needed: fold.feature_level, own: level };
+        let why = alloc::format!("its checkpoint: {need}");
+        return Err(Halt::StandsStill { why, needs_upgrade: true });
+    }
     if fold.log != log {
         return Err(Halt::replaced(log, fold.log));
     }
     if fold.genesis.identity != me.genesis.identity {
         // Perhaps all that is left of that partition.
         let why = "its checkpoint is of another partition".into();
-        return Err(Halt::StandsStill { why });
+        return Err(Halt::StandsStill { why, needs_upgrade: false });
     }
     if fold.position.offset > end {
         return Err(Halt::truncated(end, fold.position.offset));
@@ -73,28 +88,34 @@ mod tests {
 
     const LOG: LogId = LogId(9);
 
-    /// Where a life begins that has stored everything below `stored`, in a log that reaches from 10
-    /// to 20.
-    fn begin(stored: u64) -> Result<Beginning, Halt> {
+    fn me() -> Me {
         let identity = PartitionIdentity {
             partition: PartitionUuid(7),
             cluster: ClusterUuid(1),
             database: DatabaseId(1),
             number: 0,
         };
-        let genesis = Genesis::new(identity, ReplicaSet::default());
-        let mut fold = FoldState::before(genesis.clone(), LOG);
-        fold.position.offset = LogOffset(stored);
-        let me = Me {
+        Me {
             node: NodeId(1),
             incarnation: NodeIncarnation(1),
             lives_before: 0,
             partition: PartitionId { database: DatabaseId(1), number: 0 },
             log: Some(LOG),
-            genesis,
-        };
-        let extent = LogExtent { first: LogOffset(10), end: LogOffset(20) };
-        judge(&me, Ok(Survey { log: LOG, checkpoint: Some(fold.encode()), extent }))
+            genesis: Genesis::new(identity, ReplicaSet::default()),
+        }
+    }
+
+    fn fold(stored: u64) -> FoldState {
+        let mut fold = FoldState::before(me().genesis, LOG);
+        fold.position.offset = LogOffset(stored);
+        fold
+    }
+
+    /// Where a life begins that has stored everything below `stored`, in a log that reaches from 10
+    /// to 20.
+    fn begin(stored: u64) -> Result<Beginning, Halt> {
+        let extent = LogExtent { log: LOG, first: LogOffset(10), end: LogOffset(20) };
+        judge(&me(), 1, Ok(Survey { log: LOG, checkpoint: Some(fold(stored).encode()), extent }))
     }
 
     #[test]
@@ -104,6 +125,31 @@ mod tests {
             let at = |fold: &FoldState| fold.position.offset == LogOffset(stored);
             assert!(matches!(&begun, Ok(Beginning::From(fold)) if at(fold)), "{stored}: {begun:?}");
         }
+    }
+
+    #[test]
+    fn the_extent_of_another_log_is_none_of_this_one() {
+        let end = |log| {
+            let extent = LogExtent { log, first: LogOffset(10), end: LogOffset(20) };
+            judge(&me(), 1, Ok(Survey { log: LOG, checkpoint: Some(fold(15).encode()), extent }))
+        };
+        assert!(end(LOG).is_ok());
+        let halt = end(LogId(8)).expect_err("it was replaced in between");
+        assert_eq!(halt, Halt::replaced(LogId(8), LOG));
+    }
+
+    #[test]
+    fn what_another_build_has_stored_is_kept() {
+        let judged = |needed, own| {
+            let extent = LogExtent { log: LOG, first: LogOffset(10), end: LogOffset(20) };
+            let mut stored = fold(15);
+            stored.feature_level = needed;
+            let checkpoint = Some(stored.encode());
+            judge(&me(), own, Ok(Survey { log: LOG, checkpoint, extent }))
+        };
+        assert!(judged(1, 1).is_ok() && judged(1, 2).is_ok() && judged(2, 2).is_ok());
+        let halt = judged(2, 1).expect_err("it cannot go on");
+        assert!(matches!(halt, Halt::StandsStill { needs_upgrade: true, .. }), "{halt:?}");
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub use verdict::{Breakage, Conflict, Stop, Verdict, VoidReason};
 
 use crate::page::RecordPage;
 use crate::record::{
-    Body, ChainHash, ClaimReason, Config, DecodeError, Frame, FrameError, Genesis, Header,
-    HistoryPoint, Kind, Record, ReplicaSet, StepDown, Trim, chain_after,
+    Body, ChainHash, ClaimReason, Config, DecodeError, FEATURE_LEVEL_NEXT, Frame, FrameError,
+    Genesis, Header, HistoryPoint, Kind, Record, ReplicaSet, StepDown, Trim, chain_after,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -390,7 +390,7 @@ impl FoldState {
             if !self.reach(LogPosition { offset, epoch: page.next.epoch }) {
                 continue;
             }
-            match self.examine(&bytes).1 {
+            match self.examine(&bytes, FEATURE_LEVEL_NEXT).1 {
                 Verdict::Accepted(record, chain) => {
                     self.accept(&record, chain, &bytes);
                     accepted.push(record);
@@ -437,9 +437,11 @@ impl FoldState {
     /// Reads what surrounds the record at [`position`](Self::position), and judges it.
     ///
     /// The header is that of a whole record of this partition.
-    pub(crate) fn examine(&self, bytes: &Bytes) -> (Option<Header>, Verdict) {
+    ///
+    /// * `level`: the highest feature level that the node has declared to read.
+    pub(crate) fn examine(&self, bytes: &Bytes, level: u16) -> (Option<Header>, Verdict) {
         match Frame::read(bytes, self.genesis.identity.partition) {
-            Ok(frame) => (Some(frame.header), self.judge(&frame)),
+            Ok(frame) => (Some(frame.header), self.judge(&frame).by(level, frame.feature)),
             Err(FrameError::Foreign) => (None, Verdict::Void(VoidReason::Foreign)),
             Err(error @ FrameError::Damaged(_)) => {
                 (None, Breakage::Undecodable(error.into()).into())

@@ -26,8 +26,8 @@ pub use protocol::{
 };
 pub use record::{
     Barrier, Body, ChainHash, Change, Claim, ClaimReason, Config, DecodeError, Draft, DraftChange,
-    DraftValue, FEATURE_LEVEL_MAX, Frame, FrameError, Genesis, Header, HistoryPoint, Idempotency,
-    IndexAction, IndexChange, Need, Origin, PartitionIdentity, Record, ReplicaSet, StepDown,
-    Transaction, Trim, decode, encode, etag_of,
+    DraftValue, FEATURE_LEVEL_MAX, FEATURE_LEVEL_NEXT, Frame, FrameError, Genesis, Header,
+    HistoryPoint, Idempotency, IndexAction, IndexChange, Need, Origin, PartitionIdentity, Record,
+    ReplicaSet, StepDown, Transaction, Trim, decode, encode, etag_of,
 };
 pub use replica::{Identity, InFlightKey, Replica, Role, genesis_record};

@@ -4,7 +4,7 @@
 
 use crate::fold::{Conflict, FoldState, Gap, Stop, VoidReason};
 use crate::page::RecordPage;
-use crate::record::{ClaimReason, Config, Draft, ReplicaSet, Transaction, Trim};
+use crate::record::{ClaimReason, Config, Draft, FEATURE_LEVEL_MAX, ReplicaSet, Transaction, Trim};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -370,6 +370,9 @@ pub struct Settings {
     pub retry_ms: u64,
     /// Folded records between two bookmarks; 1 or more.
     pub bookmark_records: u64,
+    /// The highest feature level that this node has declared to read; what needs a higher one and
+    /// counts stops the replica.
+    pub feature_level: u16,
 }
 
 /// How far a leader may trust its last accepted record; the lease length D is in the log.
@@ -401,6 +404,7 @@ impl Settings {
             in_flight_bytes_max: 64 << 20,
             retry_ms: 200,
             bookmark_records: 1_024,
+            feature_level: FEATURE_LEVEL_MAX,
         }
     }
 

@@ -13,8 +13,8 @@ mod version;
 
 pub use codec::{decode, encode};
 pub(crate) use codec::{
-    get_feature_level, get_genesis, get_history_point, get_replicas, get_trim, put_genesis,
-    put_history_point, put_replicas, put_trim,
+    encode_at, get_feature_level, get_genesis, get_history_point, get_replicas, get_trim,
+    put_genesis, put_history_point, put_replicas, put_trim,
 };
 pub use decode_error::{DecodeError, Need};
 pub(crate) use draft::encode_draft;
@@ -26,8 +26,7 @@ pub use frame::{Frame, FrameError};
 #[cfg(test)]
 pub(crate) use frame::{FrameWriter, newer_record};
 pub(crate) use frame::{Kind, chain_after};
-pub use version::FEATURE_LEVEL_MAX;
-pub(crate) use version::RECORD_FEATURE;
+pub use version::{FEATURE_LEVEL_MAX, FEATURE_LEVEL_NEXT};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

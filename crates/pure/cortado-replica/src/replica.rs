@@ -342,7 +342,7 @@ impl Replica {
             self.accept(own.record.clone(), own.chain, bytes, Some(own), out);
             return true;
         }
-        let (header, verdict) = self.fold.examine(bytes);
+        let (header, verdict) = self.fold.examine(bytes, self.settings.feature_level);
         let stops = matches!(verdict, Verdict::Stop(_));
         if let Some(Header { node, incarnation, .. }) = header.filter(|_| !stops) {
             out.event(ReplicaEvent::Heard { node, incarnation });

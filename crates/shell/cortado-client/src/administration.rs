@@ -11,7 +11,7 @@ use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
     MoveLimitsBody, MoveOrderBody, MovePlanAnswer, MovesAnswer, NodesAnswer, PartitionAnswer,
-    PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, media,
+    PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, UpgradeAnswer, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -164,6 +164,23 @@ impl Client {
     /// No answer came in time.
     pub async fn nodes(&self) -> Result<NodesAnswer, ClientError> {
         self.read(format!("{ROOT}/nodes")).await
+    }
+
+    /// Which node reads which feature level, and what holds a newer one up.
+    ///
+    /// # Errors
+    /// No answer came in time.
+    pub async fn upgrade(&self) -> Result<UpgradeAnswer, ClientError> {
+        self.read(format!("{ROOT}/upgrade")).await
+    }
+
+    /// Lets the newest feature level be used that every node reads.
+    ///
+    /// # Errors
+    /// A node does not read it.
+    pub async fn finish_upgrade(&self) -> Result<UpgradeAnswer, ClientError> {
+        let call = Call::new(Method::POST, format!("{ROOT}/upgrade:finish"), Repeat::Harmless);
+        parsed(&self.send(&call).await?.body)
     }
 
     /// Kills a node without a shutdown. Development servers only.

@@ -3,6 +3,7 @@
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
+use crate::feature_level::FIRST_LEVEL;
 use cortado_cluster::{
     Capacity, ChangeId, ChangeState, MoveStage, Placement, PlacementNode, PlannedChange,
     ReplicaMove, Zone,
@@ -51,6 +52,8 @@ pub struct Catalog {
     pub(crate) former: BTreeMap<String, Generation>,
     /// No dropped database whose name is not remembered had a higher one.
     pub(crate) former_floor: Generation,
+    /// What every node reads, and leaders may use.
+    pub(crate) feature_level: u32,
 }
 
 /// Which version of a document it is that was read.
@@ -84,6 +87,7 @@ impl Catalog {
             next_change: ChangeId(1),
             former: BTreeMap::new(),
             former_floor: Generation(0),
+            feature_level: FIRST_LEVEL,
         }
     }
 

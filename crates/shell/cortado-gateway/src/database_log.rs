@@ -46,7 +46,7 @@ impl ExpectedLog {
     /// Of a partition of a database; `None` while the database's log is being made.
     pub fn of(database: &Database, number: u32, catalog: &Catalog) -> Option<ExpectedLog> {
         let log = Some(database.log?);
-        let genesis = genesis_of(database, number, catalog.cluster);
+        let genesis = genesis_of(database, number, catalog.founding());
         Some(ExpectedLog { spec: spec_of(database), log, genesis })
     }
 

@@ -19,6 +19,7 @@ mod request;
 mod search;
 mod status;
 mod tables;
+mod upgrade;
 mod write;
 
 pub(crate) use admin_error::not_done;

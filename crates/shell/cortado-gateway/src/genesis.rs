@@ -7,11 +7,20 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The genesis of a partition of `database`, whose first replicas are those it was placed on. The
 /// same on every node, so that any may write it.
-pub(crate) fn genesis_of(database: &Database, number: u32, cluster: ClusterUuid) -> Genesis {
+///
+/// * `feature_level`: what every node reads; the first genesis counts, whatever another one says.
+pub(crate) fn genesis_of(
+    database: &Database,
+    number: u32,
+    (cluster, feature_level): (ClusterUuid, u32),
+) -> Genesis {
     let partition = partition_uuid(database.uuid, number);
     let identity = PartitionIdentity { partition, cluster, database: database.id, number };
     let replicas = database.placement(number).iter().copied().collect();
-    Genesis { origin: origin_of(database, cluster), ..Genesis::new(identity, replicas) }
+    // A level has sixteen bits in the log, and was checked there.
+    let feature_level = feature_level as u16;
+    let origin = origin_of(database, cluster);
+    Genesis { origin, feature_level, ..Genesis::new(identity, replicas) }
 }
 
 /// What a database with the name of a dropped one continues: its generations, and nothing else.

@@ -15,6 +15,7 @@ mod controller;
 mod database_log;
 mod decisions;
 mod events;
+mod feature_level;
 mod former;
 mod genesis;
 mod journal;
@@ -33,6 +34,7 @@ mod scripted;
 mod status;
 mod stored_catalog;
 
+pub use cortado_cluster::Gate;
 pub use cortado_driver::ReplicaRole;
 /// What [`Gateway::get`] reads.
 pub use cortado_model::StoredDocument;
@@ -63,4 +65,7 @@ pub use move_status::{ChangeOrder, ChangePlan, ChangeStatus, MoveWaiting, Planne
 pub use randomness::random_u128;
 pub use refusals::Refusals;
 pub use routes::{Route, Routes};
-pub use status::{DatabaseStatus, NodeStatus, NotReady, PartitionStatus, ReplicaStatus, Status};
+pub use status::{
+    DatabaseStatus, NodeStatus, NotReady, PartitionStatus, ReplicaStatus, Status, UpgradeNode,
+    UpgradeStatus,
+};

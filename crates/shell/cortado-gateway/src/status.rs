@@ -2,7 +2,7 @@
 //!
 //! Nothing decides by it. Start reading at [`Status`].
 
-use cortado_cluster::{Capacity, Zone};
+use cortado_cluster::{Capacity, Gate, Zone};
 use cortado_driver::ReplicaRole;
 use cortado_model::{Generation, LogOffset, NodeId, NodeIncarnation, Scn};
 
@@ -79,6 +79,30 @@ pub struct NodeStatus {
     pub drained: bool,
     /// Why it is unhealthy, if it is; why it does not run, if that is known.
     pub sick: Option<String>,
+}
+
+/// How far the cluster is with a newer feature level.
+#[derive(Clone, Debug)]
+pub struct UpgradeStatus {
+    /// The level that leaders use.
+    pub feature_level: u32,
+    /// What holds a newer one up.
+    pub gate: Gate,
+    /// Every node that is registered, in ascending order.
+    pub nodes: Vec<UpgradeNode>,
+}
+
+/// What a node has declared for its newest life.
+#[derive(Clone, Debug)]
+pub struct UpgradeNode {
+    /// Which.
+    pub node: NodeId,
+    /// Whether it runs.
+    pub alive: bool,
+    /// Its build; empty if it does not say.
+    pub build: String,
+    /// The highest level that it reads.
+    pub feature_level: u32,
 }
 
 /// One database.

@@ -7,6 +7,7 @@ use crate::cluster_log::{
     COUNTERS, CatalogError, CounterDocument, DATABASES, DROPPED, DatabaseDocument, DroppedDocument,
     NODES, NodeDocument, TABLES, TableDocument, database_counter_key, key, read, read_hex,
 };
+use crate::feature_level::{FEATURE_LEVELS, FeatureLevelDocument, feature_level_key};
 use crate::former::{FORMER, FormerDocument, generation_counter_key};
 use crate::moves::{
     CHANGES, ChangeDocument, MOVES, MoveDocument, TARGETS, TargetsDocument, change_counter_key,
@@ -69,6 +70,13 @@ fn read_catalog(view: &dyn View, scn: Scn, previous: &Catalog) -> Result<Catalog
     for (key, document) in scan::<FormerDocument>(view, FORMER, &[])? {
         let Some(name) = key.parts().next() else { continue };
         catalog.former.insert(name.to_owned(), Generation(document.generation));
+    }
+    if let Some(stored) = view.get(FEATURE_LEVELS, &feature_level_key())? {
+        let FeatureLevelDocument { level, .. } = read(&stored.json())?;
+        if !(1..=u32::from(u16::MAX)).contains(&level) {
+            return Err(CatalogError::Damaged { why: format!("feature level {level}") });
+        }
+        catalog.feature_level = level;
     }
     let next = |counter: DocumentKey| -> Result<Option<u32>, CatalogError> {
         let counter = view.get(COUNTERS, &counter)?;

@@ -202,6 +202,22 @@ pub(crate) async fn replace_node(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+/// Which node reads which feature level.
+pub(crate) async fn get_upgrade(call: &Call<'_>) -> Result<Answer, Failure> {
+    upgrade(call, false).await
+}
+
+/// The newest feature level that every node reads is used.
+pub(crate) async fn finish_upgrade(call: &Call<'_>) -> Result<Answer, Failure> {
+    upgrade(call, true).await
+}
+
+async fn upgrade(call: &Call<'_>, finish: bool) -> Result<Answer, Failure> {
+    let status = call.services().upgrade(finish, call.deadline).await;
+    let status = status.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
+    Ok(json(StatusCode::OK, &views::upgrade(&status, &call.services().catalog())))
+}
+
 /// The journal.
 pub(crate) async fn list_events(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.query.number("limit", 1, EVENTS_MAX)?.unwrap_or(EVENTS_DEFAULT);

@@ -8,7 +8,7 @@ use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeReader, ChangeStatus, Changes,
     ChangesError, Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError,
     Gateway, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest,
-    Served, Status, StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
+    Served, Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError, Nodes};
@@ -211,6 +211,17 @@ impl Services for Gateway {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(Gateway::replace_node(self, node, deadline))
+    }
+
+    fn upgrade(
+        &self,
+        finish: bool,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<UpgradeStatus, AdminError>> {
+        if finish {
+            return Box::pin(Gateway::finish_upgrade(self, deadline));
+        }
+        Box::pin(async { Ok(Gateway::upgrade_status(self).await) })
     }
 
     fn status(&self) -> BoxFuture<'_, Status> {

@@ -17,10 +17,11 @@ use cortado_wire::openapi::{Answer, Description, RequestBody};
 use std::future::ready;
 use words::{
     ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
-    DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FOREIGN, GET_HEADERS,
-    LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING, MOVE_ORDER, ORDER, PAGE, PLAIN,
-    READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS,
-    UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN, error, found, needed, optional,
+    DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FINISH_UPGRADE, FOREIGN,
+    GET_HEADERS, GET_UPGRADE, LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING,
+    MOVE_ORDER, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH,
+    TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN,
+    error, found, needed, optional,
 };
 
 /// The answer of a handler that waits for nothing.
@@ -437,6 +438,8 @@ pub(crate) static ROUTES: &[Route] = &[
             ..PLAIN
         },
     ),
+    shows(Handler::Service(|call, _| Box::pin(admin::get_upgrade(call))), GET_UPGRADE),
+    writes(Handler::Service(|call, _| Box::pin(admin::finish_upgrade(call))), FINISH_UPGRADE),
     writes(
         Handler::Service(|call, body| Box::pin(moves::remove_node(call, body))),
         Description {

@@ -9,7 +9,7 @@ use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, Changes, ChangesError,
     Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, JournalPosition,
     ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
-    StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
+    StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError};
@@ -194,6 +194,15 @@ pub trait Services: Send + Sync {
         node: NodeId,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<(), AdminError>>;
+
+    /// Which feature level is used, and what holds a newer one up.
+    ///
+    /// * `finish`: use the newest one that every node reads.
+    fn upgrade(
+        &self,
+        finish: bool,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<UpgradeStatus, AdminError>>;
 
     /// Nodes, partitions and replicas as they are now.
     fn status(&self) -> BoxFuture<'_, Status>;

@@ -55,6 +55,12 @@ pub enum StartError {
     /// Requests cannot be routed.
     #[error("the router did not start")]
     Router(#[source] NodeError),
+    /// The log of `_cluster` goes on with what this build cannot read.
+    #[error("_cluster cannot be read to its end: {why}")]
+    TooOld {
+        /// What it would take.
+        why: String,
+    },
     /// The log of `_cluster` is not read.
     #[error(
         "_cluster was not read to its end within {waited_s} s: its log does not answer, or was \
@@ -162,6 +168,9 @@ impl Cluster {
         let route = host.routes.route(PartitionId::CLUSTER);
         let has_folded = || route.replica().filter(|replica| replica.folded() >= end);
         let replica = loop {
+            if let Some(why) = route.replica().and_then(|replica| replica.needs_upgrade()) {
+                return Err(StartError::TooOld { why });
+            }
             match has_folded() {
                 Some(replica) => break replica,
                 None if Instant::now() >= deadline => return Err(not_folded()),

@@ -59,5 +59,5 @@ pub use components::Components;
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use node_seat::{NodeSeats, SeatError};
 pub use nodes::{NodeError, Nodes};
-pub use settings::{RawSettings, Settings, SettingsError};
+pub use settings::{FEATURE_LEVEL, NEXT_FEATURE_LEVEL, RawSettings, Settings, SettingsError};
 pub use store_factory::StoreFactory;

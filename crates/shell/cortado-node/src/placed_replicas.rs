@@ -38,6 +38,8 @@ pub(crate) struct PlacedReplicas {
     ending: BTreeSet<PartitionId>,
     /// A replica should begin, and the one before it has not ended.
     awaits_end: bool,
+    /// The feature level that replicas were last told of.
+    told_level: u32,
 }
 
 impl PlacedReplicas {
@@ -54,6 +56,7 @@ impl PlacedReplicas {
             lives: BTreeMap::new(),
             ending: BTreeSet::new(),
             awaits_end: false,
+            told_level: 0,
         }
     }
 
@@ -136,6 +139,13 @@ impl PlacedReplicas {
     async fn follow_catalog(&mut self) {
         self.begin_replicas();
         let catalog = self.host.cluster.catalog.newest();
+        if self.told_level != catalog.feature_level() {
+            self.told_level = catalog.feature_level();
+            // A quiet leader would not look for long.
+            for replica in self.handles.values().chain([&self.cluster]) {
+                replica.send_beside(&self.host.tasks, Input::Tick);
+            }
+        }
         let me = self.host.node();
         let placed: BTreeMap<_, _> = catalog.placements().collect();
         let is_placed = |partition: &PartitionId| {

@@ -3,7 +3,7 @@
 
 use crate::life_standing::standing;
 use crate::replica_host::ReplicaHost;
-use cortado_cluster::{LifeStanding, NodeLife};
+use cortado_cluster::{LifeRefusal, LifeStanding, NodeLife};
 use cortado_gateway::{
     EventKind, Gateway, NameTaken, NodeDescription, NodeFacts, RegistrationError,
 };
@@ -56,13 +56,17 @@ async fn try_to_register(
     if standing != LifeStanding::Unregistered {
         return Ok(standing);
     }
+    let level = gateway.level_in_force(deadline).await?;
+    let (needed, own) = (level.0, facts.reads_level());
+    if needed > own {
+        return Ok(LifeStanding::Refused(LifeRefusal::TooOld { needed, own }));
+    }
     let name = match free_name(facts, gateway, deadline).await? {
         FreeName::HeldBy(other) => return Ok(crate::life_standing::standing(Some(&other), me)),
         FreeName::Own => None,
         FreeName::Free(taken) => Some(taken),
     };
-    let before = registered.map(|(_, etag)| etag);
-    let done = gateway.register(facts, before, name, deadline).await?;
+    let done = gateway.register(facts, registered.as_ref(), level, name, deadline).await?;
     Ok(if done { LifeStanding::Registered } else { LifeStanding::Unregistered })
 }
 

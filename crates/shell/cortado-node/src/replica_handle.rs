@@ -55,6 +55,8 @@ struct Shown {
     held_back: AtomicBool,
     /// How often the store has been emptied to be filled anew.
     restorations: AtomicU64,
+    /// Why it stands still, if a newer build could go on.
+    needs_upgrade: Mutex<Option<String>>,
     /// A record is missing that others may have.
     may_lack_record: AtomicBool,
     /// When the replica last was at the end of its log, and lacked nothing.
@@ -114,6 +116,16 @@ impl ReplicaHandle {
     pub(crate) fn replica_incarnation(&self) -> ReplicaIncarnation {
         let life = self.shown.life.load(Ordering::Acquire);
         ReplicaIncarnation { node: self.incarnation, life }
+    }
+
+    /// It stands still before what only a newer build can read.
+    pub(crate) fn show_needs_upgrade(&self, why: String) {
+        *self.shown.needs_upgrade.lock() = Some(why);
+    }
+
+    /// Why it stands still, if a newer build could go on.
+    pub(crate) fn needs_upgrade(&self) -> Option<String> {
+        self.shown.needs_upgrade.lock().clone()
     }
 
     /// Puts `input` in line.

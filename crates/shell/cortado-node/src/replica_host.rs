@@ -15,7 +15,7 @@ use crate::request_reach::RequestReach;
 use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::{Life, Tasks};
-use cortado_cluster::{Eligibility, LifeStanding, NodeLife};
+use cortado_cluster::{Eligibility, LifeRefusal, LifeStanding, NodeLife};
 use cortado_driver::FoldedLeadership;
 use cortado_gateway::{Catalog, Decisions, KnownCluster, NotReady};
 use cortado_lanes::StoreLanes;
@@ -95,6 +95,10 @@ impl ReplicaHost {
 
     /// How this life stands to what `catalog` says of the node, and of its name.
     pub(crate) fn standing_in(&self, catalog: &Catalog) -> LifeStanding {
+        let (needed, own) = (catalog.feature_level(), u32::from(self.settings.feature_level()));
+        if needed > own {
+            return LifeStanding::Refused(LifeRefusal::TooOld { needed, own });
+        }
         let registered = catalog.node(self.node());
         let holder = catalog.node_named(&self.name());
         standing(registered.or(holder.filter(|holder| !holder.removed)), self.me())

@@ -25,8 +25,8 @@ use cortado_driver::{
 };
 use cortado_gateway::ExpectedLog;
 use cortado_log::Log;
-use cortado_model::{LogOffset, PartitionId, ReplicaIncarnation, WallMillis};
-use cortado_replica::ReadNeed;
+use cortado_model::{LogOffset, Millis, PartitionId, ReplicaIncarnation, WallMillis};
+use cortado_replica::{Config, Now, ReadNeed};
 use reading::{Heard, Reading};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +44,9 @@ const PAGES_PER_TURN: usize = 4;
 /// its own, but for a quiet leader's round of digests, which the growth of other logs makes due.
 /// Thousands of replicas have this timer: it is what an idle node does.
 const IDLE_TICK: Duration = Duration::from_secs(60);
+/// A newer feature level that was not folded in this time is published again.
+const RAISE_AGAIN_MS: u64 = 5_000;
+
 /// Drives the replica of `handle` until the node ends or the partition is taken away.
 ///
 /// * `lives_before`: of replicas of this partition that this life of the node has had before.
@@ -90,6 +93,8 @@ struct Shown {
     has_room: bool,
     log_end: LogOffset,
     limits: LogLimits,
+    /// When it was told last, as leader, to publish a newer feature level.
+    raised_at: Option<Millis>,
 }
 
 /// What a task waits for.
@@ -110,12 +115,14 @@ impl ReplicaTask {
     ) -> ReplicaTask {
         let (partition, log) = (handle.partition, Arc::clone(&host.log));
         let (traits, limits) = (log.traits(), limits_of(log.as_ref(), partition));
+        let replica = if traits.local {
+            cortado_replica::Settings::local()
+        } else {
+            cortado_replica::Settings::leased()
+        };
+        let feature_level = host.settings.feature_level();
         let settings = Settings {
-            replica: if traits.local {
-                cortado_replica::Settings::local()
-            } else {
-                cortado_replica::Settings::leased()
-            },
+            replica: cortado_replica::Settings { feature_level, ..replica },
             proof: ReadNeed::Lease,
             log: limits,
             trim: host.settings.trim,
@@ -141,6 +148,7 @@ impl ReplicaTask {
             has_room: true,
             log_end: LogOffset::ZERO,
             limits,
+            raised_at: None,
         };
         ReplicaTask {
             appending: Appending::new(
@@ -272,6 +280,7 @@ impl ReplicaTask {
             self.shown.has_room = has_room;
             self.driver.on(now, Event::Room(has_room), &mut self.actions);
         }
+        self.raise_feature_level(now);
         let limits = limits_of(self.host.log.as_ref(), self.handle.partition);
         if limits != self.shown.limits {
             self.shown.limits = limits;
@@ -282,6 +291,28 @@ impl ReplicaTask {
         {
             self.shown.log_end = end;
             self.driver.on(now, Event::LogEnd(end), &mut self.actions);
+        }
+    }
+
+    /// A leader tells its replicas, once it may, that from here on a newer level is used.
+    ///
+    /// Without it every record stays readable for all: it may come late, and again.
+    fn raise_feature_level(&mut self, now: Now) {
+        let own = self.host.settings.feature_level();
+        let in_force = self.driver.fold().map_or(own, |fold| fold.feature_level);
+        if self.shown.role != ReplicaRole::Leader || in_force >= own {
+            return;
+        }
+        // It has sixteen bits, and was read so.
+        let level = self.host.cluster.catalog.newest().feature_level() as u16;
+        if in_force >= level {
+            return;
+        }
+        let due = self.shown.raised_at.is_none_or(|at| now.clock >= at.plus(RAISE_AGAIN_MS));
+        if due {
+            self.shown.raised_at = Some(now.clock);
+            let raised = Event::Configure(Config::Feature { level });
+            self.driver.on(now, raised, &mut self.actions);
         }
     }
 
@@ -333,6 +364,10 @@ impl ReplicaTask {
         let route = self.host.routes.route(self.handle.partition);
         route.show_role(&self.handle, role);
         self.shown.role = role;
+        if role == ReplicaRole::Leader {
+            // It may have facts to publish that wait for no input.
+            self.tick.as_mut().reset(Instant::now());
+        }
     }
 
     /// Does what the driver wants, in its order; tells it what is known at once.

@@ -6,8 +6,14 @@
 use cortado_driver::{COPY_BEYOND_RECORDS, TrimPolicy};
 use cortado_gateway::NodeDescription;
 use cortado_model::NodeId;
+use cortado_replica::{FEATURE_LEVEL_MAX, FEATURE_LEVEL_NEXT};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// The highest feature level that this build declares unless told otherwise.
+pub const FEATURE_LEVEL: u32 = FEATURE_LEVEL_MAX as u32;
+/// The level after, for tests of upgrades.
+pub const NEXT_FEATURE_LEVEL: u32 = FEATURE_LEVEL_NEXT as u32;
 
 /// What was written, before any check.
 #[derive(Clone, Debug)]
@@ -63,6 +69,9 @@ impl RawSettings {
         let name = &self.description.name;
         if !name.is_empty() && !is_node_name(name) {
             return refuse("node", "a name is 1 to 63 of a-z, 0-9, dot and hyphen, no sign first");
+        }
+        if self.description.feature_level > NEXT_FEATURE_LEVEL {
+            return refuse("feature_level", "no build declares more than the next level");
         }
         if self.address.is_empty() {
             return refuse("address", "clients need a host and a port");
@@ -131,6 +140,12 @@ impl Settings {
     /// The nodes of this process, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.iter().copied()
+    }
+
+    /// The highest feature level that the nodes of this process declare to read.
+    pub(crate) fn feature_level(&self) -> u16 {
+        let declared = u16::try_from(self.description.feature_level).unwrap_or(u16::MAX);
+        if declared == 0 { FEATURE_LEVEL_MAX } else { declared }
     }
 
     /// What people call a node of this process.

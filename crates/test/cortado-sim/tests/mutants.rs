@@ -232,6 +232,12 @@ fn taking_the_word_of_one_layer_is_found() {
 }
 
 #[test]
+fn opening_the_gate_early_is_found() {
+    check(Mutant::CountsWhoRuns, Scenario::Rolling, &["gate"]);
+    check(Mutant::OpensOnOldWord, Scenario::Rolling, &["gate"]);
+}
+
+#[test]
 fn confusion_about_the_log_is_found() {
     let by = [
         "answers",

@@ -265,6 +265,7 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
         )
         | StartError::Node { .. }
         | StartError::Router(_)
+        | StartError::TooOld { .. }
         | StartError::NotFolded { .. }
         | StartError::Seat(_)
         | StartError::Name(_) => failure,

@@ -92,7 +92,7 @@ impl ServedNode {
         let checked = RawSettings {
             nodes: 1,
             address: client_address.clone(),
-            description: description_of(&settings.is),
+            description: description_of(&settings),
             ..RawSettings::default()
         };
         let checked = checked.validate().map_err(Failure::usage)?;
@@ -203,7 +203,7 @@ fn network(
     };
     let (timing, advertise) = (PeerTiming::default(), settings.peer_advertise.clone());
     let listening = HttpListening { listen, advertise, security: security.clone(), timing };
-    let NodeDescription { zone, build, feature_level, .. } = description_of(&settings.is);
+    let NodeDescription { zone, build, feature_level, .. } = description_of(settings);
     let gossiping = Gossiping {
         router_listen,
         advertise: settings.peer_advertise.clone(),
@@ -244,10 +244,11 @@ fn components(
     }
 }
 
-fn description_of(is: &Is) -> NodeDescription {
-    match is {
-        Is::Node(node) => node.description.clone(),
-        Is::Router(_) => NodeDescription::default(),
+fn description_of(settings: &ServeSettings) -> NodeDescription {
+    let feature_level = settings.feature_level;
+    match &settings.is {
+        Is::Node(node) => NodeDescription { feature_level, ..node.description.clone() },
+        Is::Router(_) => NodeDescription { feature_level, ..NodeDescription::default() },
     }
 }
 
@@ -319,6 +320,8 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
             Some(data) => failure.next(format!("look at the disk of {}", data.display())),
             None => failure,
         },
+        StartError::TooOld { .. } => failure
+            .next("install the build that the other nodes run: `cortado cluster upgrade` tells"),
         StartError::NotFolded { .. } => failure.next(ASK_A_SEED).next("or look at the brokers"),
         StartError::Identity(IdentityError::IdentityLost) => failure.next(ASK_A_SEED),
         StartError::Identity(_)

@@ -8,7 +8,7 @@ use crate::kafka_arguments::{KafkaArguments, KafkaMember, RawKafka, is_place};
 use crate::near_word::nearest;
 use clap::ValueEnum;
 use cortado_log_kafka::KafkaSettings;
-use cortado_node::{Capacity, NodeDescription, Zone};
+use cortado_node::{Capacity, FEATURE_LEVEL, NEXT_FEATURE_LEVEL, NodeDescription, Zone};
 use cortado_peer_security::RawSecurity;
 use serde::Deserialize;
 use std::fs;
@@ -54,6 +54,9 @@ pub(crate) struct RawServe {
     pub(crate) peer_certificate_file: Option<PathBuf>,
     pub(crate) peer_key_file: Option<PathBuf>,
     pub(crate) peer_domain: Option<String>,
+    /// Declares the next feature level, for tests of upgrades; no setting of a file.
+    #[serde(skip)]
+    pub(crate) next_format: bool,
 }
 
 /// The keys of a file, as [`RawServe`] has them.
@@ -95,6 +98,8 @@ pub(crate) struct ServeSettings {
     /// Where other nodes may be: `host:port`.
     pub(crate) seeds: Vec<String>,
     pub(crate) peer_advertise: Option<String>,
+    /// The highest feature level that it declares to read.
+    pub(crate) feature_level: u32,
 }
 
 /// What a process is.
@@ -181,6 +186,7 @@ impl RawServe {
             peer_certificate_file: self.peer_certificate_file.or(file.peer_certificate_file),
             peer_key_file: self.peer_key_file.or(file.peer_key_file),
             peer_domain: self.peer_domain.or(file.peer_domain),
+            next_format: self.next_format || file.next_format,
         }
     }
 
@@ -230,6 +236,7 @@ impl RawServe {
             allow_hosts: self.allow_hosts.unwrap_or_default(),
             seeds,
             peer_advertise,
+            feature_level: if self.next_format { NEXT_FEATURE_LEVEL } else { FEATURE_LEVEL },
             security: RawSecurity {
                 peer_ca_file: self.peer_ca_file,
                 peer_certificate_file: self.peer_certificate_file,
@@ -269,7 +276,6 @@ impl RawServe {
             zone,
             capacity,
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            feature_level: 1,
             ..NodeDescription::default()
         };
         Ok(NodeSettings { data, peer_listen, description })

@@ -17,7 +17,7 @@ pub struct Ran {
 }
 
 /// What the binary takes from its environment.
-const VARIABLES: [&str; 28] = [
+const VARIABLES: [&str; 29] = [
     "CORTADO_URL",
     "CORTADO_LOG",
     "CORTADO_NODES",
@@ -46,6 +46,7 @@ const VARIABLES: [&str; 28] = [
     "CORTADO_PEER_CERTIFICATE_FILE",
     "CORTADO_PEER_KEY_FILE",
     "CORTADO_PEER_DOMAIN",
+    "CORTADO_NEXT_FORMAT",
 ];
 
 /// The built binary, free of the caller's environment.

@@ -410,7 +410,10 @@ fn a_drained_leader_waits_for_who_claimed_nothing_and_takes_another_one() {
     // A wrong clock does not keep a node from claiming again, a failing store does.
     let off = Evidence::OwnClock { is_off: true };
     let off_hand = |at| drained(&[1, 3], at).observing(off);
-    off_hand(95_000).check(NOW, "hand off to n3: the wall clock is off");
+    off_hand(95_000).check(
+        NOW,
+        "hand off to n3: the wall clock is over 5 s off most others': set the clock (NTP)",
+    );
     drained(&[], 95_000).observing(Evidence::OwnStoreFailed).check(NOW, "hand off to n1");
 }
 
@@ -428,7 +431,10 @@ fn a_failing_leader_hands_over_and_a_slow_one_does_not() {
     leading(Evidence::OwnStoreFailed).check(NOW, "hand off to n1: the store fails");
     leading(Evidence::OwnAppendFailed).check(NOW, "hand off to n1: appends to the log fail");
     let off = Evidence::OwnClock { is_off: true };
-    leading(off).check(NOW, "hand off to n1: the wall clock is off");
+    leading(off).check(
+        NOW,
+        "hand off to n1: the wall clock is over 5 s off most others': set the clock (NTP)",
+    );
     let slow = Evidence::OwnAppend { took_ms: 3_000 };
     let slow = leading(slow).observing(slow).observing(slow);
     slow.with(|facts| facts.hand_off_running = true).check(NOW, "stay: Leading");

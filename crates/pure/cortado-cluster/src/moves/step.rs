@@ -282,12 +282,15 @@ impl MovingPartition {
 
     /// What keeps the replica on `remove` from being taken away, if anything does.
     ///
-    /// One that has caught up is missed: as many as there should be must be left. One that has not
-    /// is no loss, but some other one must have what was committed.
+    /// One that has caught up is missed: as many as there should be must be left, or as many as
+    /// there would be without the move. A third one that is dead was so before, and holds up
+    /// nothing. One that has not caught up is no loss, but some other one must have what was
+    /// committed.
     fn barred_from_removing(&self, leader: &ServingLeader, remove: NodeId) -> Option<MoveWait> {
         let others = leader.replica_set.iter().filter(|node| **node != remove);
         let left = others.filter(|node| self.is_caught_up(**node)).count() as u32;
-        let wanted = if self.is_caught_up(remove) { self.replication } else { 1 };
+        let without_the_move = (self.caught_up() as u32).clamp(1, self.replication.max(1));
+        let wanted = if self.is_caught_up(remove) { without_the_move } else { 1 };
         (left < wanted).then_some(MoveWait::TooFewCaughtUp { left, wanted })
     }
 }

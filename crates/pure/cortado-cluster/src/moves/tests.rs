@@ -134,8 +134,10 @@ fn no_step_leaves_too_few_caught_up_replicas() {
     use MoveStage::Leaving;
     let joined = partition().with(4, 0);
     let at = |partition: MovingPartition| partition.at(Leaving, 2, &[1, 2, 3, 4]);
-    at(joined.clone().with(3, 500)).runs("wait: 2 caught-up replicas would be left of 3");
-    at(joined.clone().without(3)).runs("wait: 2 caught-up replicas would be left of 3");
+    // Who joined is behind again, or dead: it takes no place.
+    at(joined.clone().with(4, 500)).runs("wait: 2 caught-up replicas would be left of 3");
+    at(joined.clone().without(4)).runs("wait: 2 caught-up replicas would be left of 3");
+    at(joined.clone().without(3).without(4)).runs("wait: 1 caught-up replicas would be left of 2");
     // Nor is data deleted then.
     let left = joined.clone().without(4).at(Leaving, 2, &[2, 3, 4]);
     left.runs("wait: 2 caught-up replicas would be left of 3");
@@ -145,6 +147,24 @@ fn no_step_leaves_too_few_caught_up_replicas() {
     // Without a leader nothing is known.
     let unled = MovingPartition { leader: None, ..at(joined) };
     unled.runs("wait: no node leads the partition");
+}
+
+#[test]
+fn a_dead_replica_that_does_not_move_holds_up_no_move() {
+    use MoveStage::Leaving;
+    // n3 was behind, or dead, before: as many are left as there would be without the move.
+    for third in [partition().with(4, 0).with(3, 500), partition().with(4, 0).without(3)] {
+        third.clone().at(Leaving, 2, &[1, 2, 3, 4]).runs("2: [1, 2, 3, 4] to [2, 3, 4]");
+        third.at(Leaving, 2, &[2, 3, 4]).runs("finish [4, 2, 3]");
+    }
+    // Where there are fewer to be, none that lives goes as long as one of the others does not.
+    let fewer = |partition: MovingPartition| {
+        let moved = ReplicaMove { add: None, ..moving(Leaving) };
+        let partition = partition.at(Leaving, 2, &[1, 2, 3]);
+        MovingPartition { replication: 2, moving: Some(moved), target: on(&[2, 3]), ..partition }
+    };
+    fewer(partition()).runs("2: [1, 2, 3] to [2, 3]");
+    fewer(partition().without(3)).runs("wait: 1 caught-up replicas would be left of 2");
 }
 
 #[test]
@@ -467,7 +487,9 @@ impl World {
     fn look(&mut self) -> Result<(), TestCaseError> {
         let seen = self.seen();
         let decided = next_steps(&self.change, &[seen], &members(), &self.alive).remove(0).step;
-        let before = self.caught_up();
+        // Without the move there would be no more.
+        let placed = self.partition.placement.nodes().iter();
+        let before = placed.filter(|node| self.is_well(**node)).count();
         match decided {
             MoveStep::Done | MoveStep::Wait(_) => {}
             MoveStep::Begin(moving) | MoveStep::Leave(moving) => {
@@ -481,7 +503,7 @@ impl World {
                 self.partition.placement = placement;
                 self.withdraw();
                 let wanted = before.min(self.partition.replication as usize);
-                prop_assert!(self.caught_up() >= wanted, "{before} before: {self:?}");
+                prop_assert!(self.caught_up() >= wanted, "{before} without it: {self:?}");
                 prop_assert!(self.caught_up() > 0);
             }
             MoveStep::Abandon => {
@@ -507,9 +529,14 @@ impl World {
         self.held.retain(|node, _| placement.contains(*node));
     }
 
-    /// All is well from now on: the move ends.
-    fn ends(&mut self) -> Result<(), TestCaseError> {
+    /// All is well from now on, but for a node that has nothing to do with the move and stays
+    /// dead: the move ends.
+    fn ends(&mut self, dead: Option<NodeId>) -> Result<(), TestCaseError> {
         self.alive = members();
+        self.alive.retain(|node| Some(*node) != dead);
+        if self.leader.is_some_and(|leader| Some(leader) == dead) {
+            self.leader = None;
+        }
         if self.change.state == ChangeState::Paused {
             self.change.state = ChangeState::Running;
         }
@@ -526,7 +553,8 @@ impl World {
                 self.partition.moving.map(|moving| moving.succession(&self.partition.placement));
             let leaves = held.and_then(|held| self.leader.filter(|node| held.is_leaving(*node)));
             if leaves.is_some() || self.leader.is_none() {
-                let next = self.set.iter().find(|node| Some(**node) != leaves).copied();
+                let may = |node: &&NodeId| Some(**node) != leaves && Some(**node) != dead;
+                let next = self.set.iter().find(may).copied();
                 next.map_or(Ok(()), |next| self.happen(Happening::Claims(next.0)))?;
             }
         }
@@ -537,7 +565,8 @@ impl World {
         if self.change.state == ChangeState::Running {
             prop_assert_eq!(&self.partition.placement, &self.partition.target);
         }
-        prop_assert!(self.caught_up() >= self.partition.replication as usize);
+        let wanted = self.partition.replication as usize - usize::from(dead.is_some());
+        prop_assert!(self.caught_up() >= wanted);
         Ok(())
     }
 }
@@ -574,6 +603,18 @@ proptest! {
         for happening in happenings {
             world.happen(happening)?;
         }
-        world.ends()?;
+        world.ends(None)?;
+    }
+
+    /// The same, where a replica that does not move stays dead.
+    #[test]
+    fn a_move_ends_whatever_replica_stays_dead_that_does_not_move(
+        happenings in prop::collection::vec(happening(), 0..40)
+    ) {
+        let mut world = World::new(&[1, 2, 3], &[4, 2, 3]);
+        for happening in happenings {
+            world.happen(happening)?;
+        }
+        world.ends(Some(n(3)))?;
     }
 }

@@ -119,7 +119,7 @@ fn joining() -> Rig {
     let Action::ClearStore(job) = rig.take() else { panic!("the store is not cleared") };
     rig.on(Event::Cleared(job, Ok(())));
     let Action::AskExtent(job) = rig.take() else { panic!("it begins to fold") };
-    let extent = LogExtent { first: LogOffset::ZERO, end: LogOffset(3) };
+    let extent = LogExtent { log: LOG, first: LogOffset::ZERO, end: LogOffset(3) };
     rig.on(Event::Extent(job, Ok(extent)));
     rig
 }
@@ -255,7 +255,7 @@ fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
 /// Answers a replica that is built anew, whose log begins at `first`: these `peers` can help.
 fn look_around(rig: &mut Rig, first: u64, peers: Vec<PeerState>) {
     let Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent = LogExtent { first: LogOffset(first), end: LogOffset(9) };
+    let extent = LogExtent { log: LOG, first: LogOffset(first), end: LogOffset(9) };
     rig.on(Event::Extent(job, Ok(extent)));
     let Action::LookAround(job) = rig.take() else { panic!("it asks who can help") };
     rig.on(Event::Around(job, Surroundings { peers, ..Surroundings::default() }));

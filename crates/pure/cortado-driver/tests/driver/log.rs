@@ -1,7 +1,7 @@
 //! The log: read in strides, recovered from its silence.
 
 use crate::peers::{follow, scn};
-use crate::rig::{APPEND_TIMEOUT_MS, Rig, genesis, key, put};
+use crate::rig::{APPEND_TIMEOUT_MS, LOG, Rig, genesis, key, put};
 use cortado_driver::{
     Action, AskLog, Event, FollowError, LogExtent, LogLimits, News, RecordOutcome, ReplicaRole,
 };
@@ -11,7 +11,7 @@ use cortado_model::{
 use cortado_replica::{Body, Change, ClaimReason, Header, ReadNeed, Record, Transaction, encode};
 
 fn end_of(rig: &Rig) -> LogExtent {
-    LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
+    LogExtent { log: LOG, first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) }
 }
 
 #[test]
@@ -117,6 +117,22 @@ fn what_is_not_in_the_log_is_published_again() {
     rig.is_written(1);
 }
 
+/// The end of another log is none of this one's, wherever it lies.
+#[test]
+fn the_extent_of_a_log_that_has_taken_its_place_stops_the_replica() {
+    let mut rig = Rig::leading();
+    rig.write(1, put("x"), None);
+    rig.take_append().expect("the write is published");
+    rig.on(Event::Outcomes { producer: rig.producer, outcomes: vec![RecordOutcome::Perhaps] });
+    rig.settle();
+    let job = rig.take_ask();
+    let other = LogExtent { log: LogId(8), ..end_of(&rig) };
+    rig.on(Event::Extent(job, Ok(other)));
+    rig.settle();
+    assert!(!rig.append(), "nothing is published into it");
+    assert!(rig.driver.stands_still());
+}
+
 /// A leader whose recovery is told an end before what it has folded, and what it reads there then.
 #[track_caller]
 fn check_an_end_in_the_past(unread: Option<FollowError>, role: ReplicaRole) {
@@ -128,7 +144,7 @@ fn check_an_end_in_the_past(unread: Option<FollowError>, role: ReplicaRole) {
     let (job, reads) = (rig.take_ask(), rig.reads);
     rig.unread = unread;
     let end = LogOffset(rig.log.len() as u64 - 1);
-    rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset(0), end })));
+    rig.on(Event::Extent(job, Ok(LogExtent { log: LOG, first: LogOffset(0), end })));
     rig.settle();
     assert_eq!(rig.reads, reads + 1, "it is found out which log that is");
     assert_eq!(rig.driver.role(), role);
@@ -158,7 +174,7 @@ fn an_end_in_the_past_is_asked_for_again() {
     for _ in 0..2 {
         let job = rig.take_ask();
         let end = LogOffset(rig.log.len() as u64 - 1);
-        rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset::ZERO, end })));
+        rig.on(Event::Extent(job, Ok(LogExtent { log: LOG, first: LogOffset::ZERO, end })));
         rig.settle();
         assert!(!rig.append(), "it may be true");
         rig.now = rig.driver.wake_at().expect("it is asked again");
@@ -210,7 +226,7 @@ fn recovery_waits_for_every_record_below_the_end() {
     let job = rig.take_ask();
     // The end is told before the reader can see the record.
     let end = LogOffset(rig.log.len() as u64 + 1);
-    rig.on(Event::Extent(job, Ok(LogExtent { first: LogOffset::ZERO, end })));
+    rig.on(Event::Extent(job, Ok(LogExtent { log: LOG, first: LogOffset::ZERO, end })));
     rig.settle();
     assert!(!rig.append() && rig.reply(1).is_none());
     rig.log.extend(records);

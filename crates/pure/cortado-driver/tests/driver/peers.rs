@@ -1,6 +1,6 @@
 //! What a replica asks the others before it leads, and when it misses a record.
 
-use crate::rig::{Rig, genesis};
+use crate::rig::{LOG, Rig, genesis};
 use cortado_driver::{
     Action, Event, Folded, JobId, LogExtent, News, PeerAnswers, PeerStanding, PeerState,
     ReplicaRole, Reply, Surroundings,
@@ -238,7 +238,7 @@ fn who_alone_has_lost_a_record_copies_from_who_has_it() {
     assert!(is_told(&rig, |news| matches!(news, News::LostRecord { .. })));
     assert_eq!(rig.driver.role(), ReplicaRole::Restoring);
     let job = rig.take_ask();
-    let extent = LogExtent { first: LogOffset::ZERO, end: LogOffset(5) };
+    let extent = LogExtent { log: LOG, first: LogOffset::ZERO, end: LogOffset(5) };
     rig.on(Event::Extent(job, Ok(extent)));
     let around = rig.wanted.pop_back();
     let Some(Action::LookAround(job)) = around else { panic!("it asks who can help: {around:?}") };

@@ -236,7 +236,8 @@ impl Rig {
 
     pub(crate) fn survey(&mut self, log: LogId, first: u64) {
         let Action::Survey(job) = self.take() else { panic!("no survey is wanted") };
-        let extent = LogExtent { first: LogOffset(first), end: LogOffset(self.log.len() as u64) };
+        let extent =
+            LogExtent { log: LOG, first: LogOffset(first), end: LogOffset(self.log.len() as u64) };
         let checkpoint = self.checkpoint.clone();
         self.on(Event::Surveyed(job, Ok(Survey { log, checkpoint, extent })));
     }

@@ -316,8 +316,11 @@ fn what_the_log_has_refused_is_looked_up_again() {
     rig.settle();
     assert_eq!(rig.reply(1), None, "only reading tells");
     let cortado_driver::Action::AskExtent(job) = rig.take() else { panic!("the log is asked") };
-    let extent =
-        cortado_driver::LogExtent { first: LogOffset::ZERO, end: LogOffset(rig.log.len() as u64) };
+    let extent = cortado_driver::LogExtent {
+        log: LOG,
+        first: LogOffset::ZERO,
+        end: LogOffset(rig.log.len() as u64),
+    };
     rig.on(Event::Extent(job, Ok(extent)));
     rig.settle();
     assert_eq!(rig.reply(1), Some(&Reply::NotDone(NotDone::LogRefused)));

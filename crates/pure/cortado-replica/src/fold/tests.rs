@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::{
-    Barrier, Claim, ClaimReason, Need, Origin, PartitionIdentity, Transaction, encode, newer_record,
+    Barrier, Claim, ClaimReason, Need, Origin, PartitionIdentity, Transaction, encode, encode_at,
+    newer_record,
 };
 use cortado_model::{ClusterUuid, DatabaseId, NodeIncarnation, PartitionUuid};
 use proptest::collection::vec;
@@ -91,7 +92,7 @@ fn fold_at(state: &mut FoldState, offset: u64, bytes: &Bytes) -> Result<Option<R
 /// `bytes` as judged by `state`, and as folded.
 #[track_caller]
 fn check_bytes(state: &FoldState, bytes: &Bytes, want: Want) {
-    let verdict = state.examine(bytes).1;
+    let verdict = state.examine(bytes, FEATURE_LEVEL_NEXT).1;
     let mut moved = state.clone();
     let folded = fold_at(&mut moved, state.position.offset.0, bytes);
     match (want, verdict) {
@@ -246,7 +247,7 @@ fn a_damaged_record_of_the_partition_stops_the_replica() {
     for at in 0..bytes.len() {
         let mut damaged = bytes.to_vec();
         damaged[at] ^= 0x10;
-        let verdict = at_4_7().examine(&damaged.into()).1;
+        let verdict = at_4_7().examine(&damaged.into(), FEATURE_LEVEL_NEXT).1;
         let broken = Verdict::Stop(Stop::Broken(Breakage::Undecodable(DecodeError::Damaged(""))));
         let same = std::mem::discriminant(&verdict) == std::mem::discriminant(&broken);
         assert!(same, "byte {at}, magic and tag among them: {verdict:?}");
@@ -270,12 +271,30 @@ fn what_a_newer_build_wrote_is_waited_for_if_it_counts() {
     check_bytes(&state, &newer(&transaction(5, 1), 3, 3), Want::Void(VoidReason::MissingClaim));
     check_bytes(&state, &newer(&claim(6), 3, 2), Want::Void(VoidReason::MissingClaim));
     // A known kind that raises the level above this build's is as good as unknown.
-    let level = Config::Feature { level: 2 };
-    check(record(scn(4, 8), Body::Config(level)), needs(Need::Feature(2)));
-    check(
-        record(scn(4, 9), Body::Config(Config::Feature { level: 2 })),
-        Want::Void(VoidReason::Gap),
-    );
+    let level = || Body::Config(Config::Feature { level: 3 });
+    check(record(scn(4, 8), level()), needs(Need::Feature { needed: 3, own: 2 }));
+    check(record(scn(4, 9), level()), Want::Void(VoidReason::Gap));
+}
+
+#[test]
+fn what_needs_more_than_a_node_has_declared_is_waited_for_if_it_counts() {
+    let state = at_4_7();
+    let judged = |bytes: &Bytes, own| state.examine(bytes, own).1;
+    let stops = Verdict::Stop(Stop::NeedsUpgrade(Need::Feature { needed: 2, own: 1 }));
+    // What raises the level names none above the old one itself.
+    let raises = record(scn(4, 8), Body::Config(Config::Feature { level: 2 }));
+    let raises = encode(PARTITION, &raises, CHAIN).0;
+    // What comes behind it does.
+    let needs = |record: &Record| encode_at(2, PARTITION, record, CHAIN).0;
+    for bytes in [raises, needs(&transaction(4, 8)), needs(&claim(5))] {
+        assert_eq!(judged(&bytes, 1), stops);
+        assert!(matches!(judged(&bytes, 2), Verdict::Accepted(..)));
+    }
+    assert!(matches!(judged(&needs(&transaction(3, 9)), 1), Verdict::Void(VoidReason::Zombie)));
+    // In the words of the node, too, where no node of this build could read it.
+    let far = encode_at(9, PARTITION, &transaction(4, 8), CHAIN).0;
+    let stops = Verdict::Stop(Stop::NeedsUpgrade(Need::Feature { needed: 9, own: 1 }));
+    assert_eq!(judged(&far, 1), stops);
 }
 
 #[test]
@@ -468,7 +487,7 @@ proptest! {
         body in vec(any::<u8>(), 0..80),
     ) {
         let mut writer = crate::record::FrameWriter::new(
-            PARTITION,
+            (PARTITION, 1),
             &transaction(generation, sequence).header,
             Kind(kind),
             0,

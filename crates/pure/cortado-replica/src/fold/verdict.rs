@@ -2,7 +2,7 @@
 //!
 //! Decides nothing: that is [`crate::FoldState::judge`]. Start reading at [`Verdict`].
 
-use crate::record::{ChainHash, DecodeError, HistoryPoint, Need, Record};
+use crate::record::{Body, ChainHash, Config, DecodeError, HistoryPoint, Need, Record};
 use core::fmt;
 use cortado_model::NodeId;
 
@@ -15,6 +15,32 @@ pub enum Verdict {
     Void(VoidReason),
     /// The replica stays before it.
     Stop(Stop),
+}
+
+impl Verdict {
+    /// The same of a node that has declared to read the feature level `own`, and no higher one.
+    ///
+    /// * `needed`: what the record's frame says that a reader needs.
+    pub(crate) fn by(self, own: u16, needed: u16) -> Verdict {
+        if let Verdict::Stop(Stop::NeedsUpgrade(Need::Feature { needed, .. })) = self {
+            return Verdict::Stop(Stop::NeedsUpgrade(Need::Feature { needed, own }));
+        }
+        let Verdict::Accepted(record, _) = &self else { return self };
+        let raised = match &record.body {
+            Body::Genesis(genesis) => genesis.feature_level,
+            Body::Config(Config::Feature { level }) => *level,
+            Body::Claim(_)
+            | Body::Transaction(_)
+            | Body::Barrier(_)
+            | Body::StepDown(_)
+            | Body::Config(_) => 0,
+        };
+        let needed = needed.max(raised);
+        if needed <= own {
+            return self;
+        }
+        Verdict::Stop(Stop::NeedsUpgrade(Need::Feature { needed, own }))
+    }
 }
 
 /// Why a record does not count.

@@ -7,7 +7,7 @@ use super::decode_error::{DecodeError, Need};
 use super::field::{get, get_bytes, get_node, get_option, get_scn, put_bytes, put_option};
 use super::frame::FrameWriter;
 use super::transaction::{get_transaction, put_transaction, transaction_bytes};
-use super::version::{FEATURE_LEVEL_MAX, VERSION};
+use super::version::{FEATURE_LEVEL_FIRST, FEATURE_LEVEL_NEXT, VERSION};
 use super::{
     Barrier, Body, ChainHash, Claim, ClaimReason, Config, Frame, Genesis, HistoryPoint, Kind,
     Origin, PartitionIdentity, Record, ReplicaSet, StepDown, Trim,
@@ -16,9 +16,19 @@ use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{ClusterUuid, DatabaseId, LogId, LogOffset, PartitionUuid, WallMillis};
 
-/// Writes `record` of `partition` as the one that follows `previous`; returns its own chain hash,
-/// too.
+/// Writes `record` of `partition`, which is of the first feature level, as the one that follows
+/// `previous`; returns its own chain hash, too.
 pub fn encode(
+    partition: PartitionUuid,
+    record: &Record,
+    previous: ChainHash,
+) -> (Bytes, ChainHash) {
+    encode_at(FEATURE_LEVEL_FIRST, partition, record, previous)
+}
+
+/// As [`encode`], for a partition of another feature level: who has a lower one reads nothing.
+pub(crate) fn encode_at(
+    level: u16,
     partition: PartitionUuid,
     record: &Record,
     previous: ChainHash,
@@ -31,7 +41,8 @@ pub fn encode(
         }
         Body::Claim(_) | Body::Barrier(_) | Body::StepDown(_) | Body::Config(_) => 64,
     };
-    let mut frame = FrameWriter::new(partition, &record.header, kind_of(&record.body), bytes);
+    let kind = kind_of(&record.body);
+    let mut frame = FrameWriter::new((partition, level), &record.header, kind, bytes);
     put_body(&mut frame.out, &record.body);
     frame.finish(previous)
 }
@@ -53,9 +64,7 @@ impl Frame {
         if self.version != VERSION {
             return Err(Need::RecordVersion(self.version).into());
         }
-        if self.feature > FEATURE_LEVEL_MAX {
-            return Err(Need::Feature(self.feature).into());
-        }
+        check_level(self.feature)?;
         let mut input = self.body();
         let body = get_body(self.kind, &mut input)?;
         if input.has_remaining() {
@@ -172,9 +181,16 @@ pub(crate) fn get_genesis(input: &mut Bytes) -> Result<Genesis, DecodeError> {
 pub(crate) fn get_feature_level(input: &mut Bytes) -> Result<u16, DecodeError> {
     match get(input, Bytes::try_get_u16_le)? {
         0 => Err(DecodeError::Damaged("feature levels begin with 1")),
-        level if level > FEATURE_LEVEL_MAX => Err(Need::Feature(level).into()),
-        level => Ok(level),
+        level => check_level(level).map(|()| level),
     }
+}
+
+/// Whether any node of this build can read that level. What a node declares may be less.
+fn check_level(needed: u16) -> Result<(), DecodeError> {
+    if needed <= FEATURE_LEVEL_NEXT {
+        return Ok(());
+    }
+    Err(Need::Feature { needed, own: FEATURE_LEVEL_NEXT }.into())
 }
 
 fn get_origin(input: &mut Bytes) -> Result<Origin, DecodeError> {

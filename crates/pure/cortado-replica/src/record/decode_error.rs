@@ -3,7 +3,7 @@
 //! Start reading at [`DecodeError`].
 
 use super::frame::FrameError;
-use super::version::{FEATURE_LEVEL_MAX, VERSION};
+use super::version::VERSION;
 
 /// Bytes that say nothing to this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +38,13 @@ pub enum Need {
     #[error("needs a build that knows record kind {0}")]
     Kind(u8),
     /// A feature level.
-    #[error("needs a build of feature level {0}; this one has level {FEATURE_LEVEL_MAX}")]
-    Feature(u16),
+    #[error("needs a build of feature level {needed}; this one has level {own}")]
+    Feature {
+        /// What is needed.
+        needed: u16,
+        /// What this build declares.
+        own: u16,
+    },
     /// A part of a record that must not be passed over.
     #[error("needs a build that knows part {0} of a record")]
     Part(u8),

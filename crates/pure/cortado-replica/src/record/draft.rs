@@ -60,15 +60,17 @@ struct Images {
 }
 
 /// Writes `draft` as the record of `partition` that stands at `header` and follows `previous`.
+///
+/// * `level`: the partition's feature level.
 pub(crate) fn encode_draft(
-    partition: PartitionUuid,
+    (partition, level): (PartitionUuid, u16),
     header: Header,
     draft: Draft,
     previous: ChainHash,
 ) -> (Bytes, ChainHash, Record) {
     let etag = etag_of(partition, header.scn);
     let bytes = draft_bytes(&draft);
-    let mut frame = FrameWriter::new(partition, &header, Kind::TRANSACTION, bytes);
+    let mut frame = FrameWriter::new((partition, level), &header, Kind::TRANSACTION, bytes);
     put_idempotency(&mut frame.out, &draft.idempotency);
     // At most 1,000 changes.
     frame.out.put_u32_le(draft.changes.len() as u32);

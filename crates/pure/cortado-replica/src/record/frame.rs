@@ -4,7 +4,7 @@
 //! possible by a build that cannot read what it says. Start reading at [`Frame::read`].
 //! Every byte is described in docs/formats/record.md.
 
-use super::version::{RECORD_FEATURE, VERSION};
+use super::version::VERSION;
 use super::{ChainHash, Header};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cortado_model::{
@@ -131,9 +131,10 @@ pub(crate) struct FrameWriter {
 }
 
 impl FrameWriter {
+    /// * `level`: the feature level that a reader needs.
     /// * `body_bytes`: what the body will need, about.
     pub(crate) fn new(
-        partition: PartitionUuid,
+        (partition, level): (PartitionUuid, u16),
         header: &Header,
         kind: Kind,
         body_bytes: usize,
@@ -144,7 +145,7 @@ impl FrameWriter {
         out.put_u32_le(0);
         out.put_u8(VERSION);
         out.put_u8(kind.0);
-        out.put_u16_le(RECORD_FEATURE);
+        out.put_u16_le(level);
         out.put_u64_le(header.scn.to_u64());
         out.put_u32_le(header.node.0);
         out.put_u64_le(header.incarnation.node.0);
@@ -202,7 +203,7 @@ pub(crate) fn newer_record(
     previous: ChainHash,
     (version, kind): (u8, u8),
 ) -> Bytes {
-    let mut writer = FrameWriter::new(partition, &record.header, Kind(kind), 0);
+    let mut writer = FrameWriter::new((partition, 1), &record.header, Kind(kind), 0);
     writer.out[VERSION_AT] = version;
     writer.out.put_slice(b"who knows");
     writer.finish(previous).0

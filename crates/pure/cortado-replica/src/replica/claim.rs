@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::publish::take_token;
 use super::{PendingClaim, Replica, Stage};
 use crate::protocol::Effect;
-use crate::record::{Body, Claim, ClaimReason, Header, Record, encode};
+use crate::record::{Body, Claim, ClaimReason, Header, Record, encode_at};
 use alloc::vec;
 use cortado_model::Scn;
 
@@ -38,7 +38,8 @@ impl Replica {
         };
         let record = Record { header, body: Body::Claim(claim) };
         let partition = self.fold.genesis.identity.partition;
-        let (bytes, _) = encode(partition, &record, self.fold.chain);
+        let level = self.fold.feature_level;
+        let (bytes, _) = encode_at(level, partition, &record, self.fold.chain);
         let token = take_token(&mut self.next_token);
         out.effect(Effect::Append { token, records: vec![bytes] });
         let give_up_at = out.now.clock.plus(self.settings.retry_ms);

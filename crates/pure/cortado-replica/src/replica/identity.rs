@@ -3,7 +3,7 @@
 //! Start reading at [`Identity`].
 
 use crate::protocol::Now;
-use crate::record::{Body, Genesis, Header, Record, encode};
+use crate::record::{Body, Genesis, Header, Record, encode_at};
 use bytes::Bytes;
 use cortado_model::{NodeId, ReplicaIncarnation, Scn};
 
@@ -24,5 +24,5 @@ pub fn genesis_record(genesis: &Genesis, me: &Identity, now: Now) -> Bytes {
         Header { scn: Scn::ZERO, node: me.node, incarnation: me.incarnation, time: now.wall };
     let record = Record { header, body: Body::Genesis(genesis.clone()) };
     let before = genesis.origin.map(|origin| origin.history.chain).unwrap_or_default();
-    encode(genesis.identity.partition, &record, before).0
+    encode_at(genesis.feature_level, genesis.identity.partition, &record, before).0
 }

@@ -11,8 +11,8 @@ use crate::protocol::{
     AppendFailure, AppendToken, Effect, NotDone, Now, ReplicaEvent, RequestId, Settings,
 };
 use crate::record::{
-    Body, ChainHash, Change, Claim, ClaimReason, Config, Draft, Header, Idempotency,
-    RECORD_FEATURE, Record, encode, encode_draft,
+    Body, ChainHash, Change, Claim, ClaimReason, Config, Draft, Header, Idempotency, Record,
+    encode_at, encode_draft,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -175,7 +175,8 @@ impl Publisher {
     ) {
         let record = Record { header: self.header(scn, publish), body };
         let partition = publish.fold.genesis.identity.partition;
-        let (bytes, chain) = encode(partition, &record, self.chain);
+        let level = publish.fold.feature_level;
+        let (bytes, chain) = encode_at(level, partition, &record, self.chain);
         self.send(record, bytes, chain, request, publish);
     }
 
@@ -189,7 +190,8 @@ impl Publisher {
     ) {
         let header = self.header(scn, publish);
         let partition = publish.fold.genesis.identity.partition;
-        let (bytes, chain, record) = encode_draft(partition, header, draft, self.chain);
+        let level = publish.fold.feature_level;
+        let (bytes, chain, record) = encode_draft((partition, level), header, draft, self.chain);
         self.send(record, bytes, chain, Some(request), publish);
     }
 
@@ -210,8 +212,6 @@ impl Publisher {
         let follows = scn == Scn::new(self.last.generation, self.last.sequence.next())
             || (scn == Scn::opening(self.last.generation.next()) && self.is_idle());
         assert!(follows, "append: {scn} follows {}", self.last);
-        let level = publish.fold.feature_level;
-        assert!(RECORD_FEATURE <= level, "append: nothing above feature level {level}");
         self.remember(&record);
         let previous = core::mem::replace(&mut self.chain, chain);
         self.last = scn;

@@ -104,7 +104,7 @@ impl Gateway {
         if since > Scn::ZERO && since.generation <= database.after {
             return Err(ChangesError::FormerLife { since });
         }
-        let genesis = genesis_of(database, partition, self.catalog().cluster);
+        let genesis = genesis_of(database, partition, self.catalog().founding());
         let partition = database.partition_id(partition);
         let read = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
         let opened = self.read(partition, &read, Wanted::history(since)).await;

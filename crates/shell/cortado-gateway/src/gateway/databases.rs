@@ -224,7 +224,7 @@ impl Gateway {
             if database.log.is_some() {
                 return Ok(database);
             }
-            let (spec, cluster) = (spec_of(&database), self.catalog().cluster);
+            let (spec, cluster) = (spec_of(&database), self.catalog().founding());
             let genesis = |number| genesis_of(&database, number, cluster);
             let now = (self.parts().wall_clock)();
             let begun = begin_log(self.parts().log.as_ref(), &spec, genesis, now);

@@ -4,6 +4,7 @@
 
 use super::admin_error::{AdminError, Obstacle, not_done};
 use super::declaration::put;
+use super::upgrade::level_as_read;
 use super::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::NodeFacts;
 use crate::cluster_log::{CatalogError, NODES, NodeDocument, node_key, read, write};
@@ -82,7 +83,9 @@ impl Gateway {
 
     /// Registers a node. `false`: something else is registered by now; look again.
     ///
-    /// * `before`: the document that this one replaces.
+    /// * `before`: what this one replaces, and its document.
+    /// * `level`: the feature level that is in use, which the node reads, as
+    ///   [`level_in_force`](Self::level_in_force) has read it.
     /// * `name`: takes the name of the node, too: the document that says who held it until now.
     ///
     /// # Errors
@@ -90,11 +93,15 @@ impl Gateway {
     pub async fn register(
         &self,
         facts: &NodeFacts,
-        before: Option<Etag>,
+        before: Option<&(NodeFacts, Etag)>,
+        level: (u32, Option<Etag>),
         name: Option<NameTaken>,
         deadline: Instant,
     ) -> Result<bool, RegistrationError> {
-        let mut operations = vec![registration(facts, before)];
+        let mut operations = vec![
+            registration(facts, before.map(|(_, etag)| *etag)),
+            level_as_read(facts, before.map(|(before, _)| before), level),
+        ];
         operations.extend(name.map(|NameTaken { from }| {
             let condition = from.map_or_else(if_absent, if_still);
             let holder = write(&NodeNameDocument::of(facts.node));

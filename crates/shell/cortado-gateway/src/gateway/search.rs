@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-/// A leader that serves not yet, or no longer, is asked again after this if nothing is heard.
+/// A leader that serves not yet, or no longer, is asked again after this if nothing is heard, or
+/// after some times as long when no replica has known better for a while.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// A leader that has not answered for so long may be cut off: the other replicas are asked who
 /// leads, again and again, each time after twice as long.
@@ -91,7 +92,8 @@ impl<'a> Search<'a> {
             return;
         }
         self.route.note_unserved();
-        let pause = ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now()));
+        let pause = ASK_AGAIN * self.search.pauses();
+        let pause = pause.min(deadline.saturating_duration_since(Instant::now()));
         // Either a change or the pause: both mean to look again.
         let _ = timeout(pause, changes.changed()).await;
         if self.route.leader().is_newer_than(&self.known) {

@@ -129,7 +129,7 @@ fn a_database_with_a_former_life_needs_a_build_that_knows_of_it() {
     let music = catalog.database("music").unwrap();
     assert_eq!(music.after, Generation(9));
     assert_eq!(DatabaseDocument::of(music, 3), again);
-    let genesis = crate::genesis::genesis_of(music, 0, ClusterUuid(1));
+    let genesis = crate::genesis::genesis_of(music, 0, (ClusterUuid(1), 1));
     let fold = genesis.origin.map(|origin| origin.history.scn);
     assert_eq!(fold, Some(Scn::opening(Generation(9))));
 }

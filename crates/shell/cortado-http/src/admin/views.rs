@@ -4,13 +4,14 @@
 
 use crate::operations::VERSION;
 use cortado_gateway::{
-    Catalog, Database, DatabaseStatus, DecisionEvent, NodeStatus, NotReady, PartitionStatus,
-    ReplicaStatus, Status, Table,
+    Catalog, Database, DatabaseStatus, DecisionEvent, Gate, NodeStatus, NotReady, PartitionStatus,
+    ReplicaStatus, Status, Table, UpgradeStatus,
 };
+use cortado_model::NodeId;
 use cortado_node::Capacity;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseStatusAnswer, EventAnswer, NodeAnswer, PartitionAnswer,
-    Position, RawJson, ReplicaAnswer, ShortText, TableAnswer,
+    Position, RawJson, ReplicaAnswer, ShortText, TableAnswer, UpgradeAnswer, UpgradeNodeAnswer,
 };
 
 /// The whole cluster.
@@ -107,6 +108,24 @@ pub(super) fn node(node: &NodeStatus, catalog: &Catalog) -> NodeAnswer {
         drained: node.drained,
         sick: node.sick.as_deref().map(|why| catalog.with_node_names(why)),
     }
+}
+
+/// How far the cluster is with a newer feature level.
+pub(super) fn upgrade(status: &UpgradeStatus, catalog: &Catalog) -> UpgradeAnswer {
+    let name = |node: &NodeId| catalog.name_of(*node);
+    let (next_level, held_by) = match &status.gate {
+        Gate::Open => (None, Vec::new()),
+        Gate::Held { level, by } => (Some(*level), by.iter().map(name).collect()),
+        Gate::Ready { level } => (Some(*level), Vec::new()),
+    };
+    let nodes = status.nodes.iter().map(|one| UpgradeNodeAnswer {
+        node: name(&one.node),
+        alive: one.alive,
+        build: Some(one.build.clone()).filter(|build| !build.is_empty()),
+        feature_level: one.feature_level,
+    });
+    let (feature_level, nodes) = (status.feature_level, nodes.collect());
+    UpgradeAnswer { feature_level, next_level, held_by, nodes }
 }
 
 /// An entry of the journal.

@@ -9,7 +9,7 @@ use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, ChangesError,
     Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, InvalidDeclaration,
     JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served,
-    Status, StoredDocument, Table, WriteError, WriteReceipt, WriteRequest,
+    Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -199,6 +199,10 @@ impl Services for Empty {
 
     fn replace_node(&self, _: NodeId, _: Instant) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NotRegistered) })
+    }
+
+    fn upgrade(&self, _: bool, _: Instant) -> BoxFuture<'_, Result<UpgradeStatus, AdminError>> {
+        unreachable!()
     }
 
     fn status(&self) -> BoxFuture<'_, Status> {

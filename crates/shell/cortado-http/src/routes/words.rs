@@ -183,6 +183,26 @@ pub(super) const fn found(
     Answer { status: 200, about, media, headers: &[] }
 }
 
+/// Which node reads which feature level.
+pub(super) const GET_UPGRADE: Description = Description {
+    id: "get_upgrade",
+    path: "/admin/v1/upgrade",
+    summary: "Shows which node reads which feature level, and what holds a newer one up",
+    answers: &[found("The upgrade.", &[(JSON, "UpgradeAnswer")])],
+    ..PLAIN
+};
+
+/// The newest level that every node reads is used.
+pub(super) const FINISH_UPGRADE: Description = Description {
+    id: "finish_upgrade",
+    method: "POST",
+    path: "/admin/v1/upgrade:finish",
+    summary: "Uses the newest feature level that every node reads; refuses older builds then",
+    headers: ADMIN_HEADERS,
+    answers: &[found("The upgrade, done.", &[(JSON, "UpgradeAnswer")])],
+    ..PLAIN
+};
+
 pub(super) const DATABASE_PATH: Description =
     Description { path: "/admin/v1/databases/{database}", ..PLAIN };
 pub(super) const TABLE_PATH: Description =

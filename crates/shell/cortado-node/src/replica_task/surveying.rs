@@ -34,5 +34,5 @@ pub(super) async fn ask_extent(
     let extent =
         extents.and_then(|extents| extents.into_iter().next().ok_or(LogReadError::Missing));
     let extent = extent.map_err(|error| AskLog { why: with_causes(&error) })?;
-    Ok(LogExtent { first: extent.first, end: extent.end })
+    Ok(LogExtent { log: extent.log, first: extent.first, end: extent.end })
 }

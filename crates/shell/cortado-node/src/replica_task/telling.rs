@@ -74,7 +74,7 @@ pub(super) fn tell(host: &ReplicaHost, handle: &ReplicaHandle, news: News) {
             warn!(offset = %first, "replica is behind the start of the log");
         }
         News::Contradicted { at, why } => of.contradicted(at, why),
-        News::StandsStill { why } => of.stands_still(why),
+        News::StandsStill { why, needs_upgrade } => of.stands_still(why, needs_upgrade),
         News::Resynced { from, scn, offset, why } => of.resynced(from, scn, offset, why),
         News::SnapshotFailed { from, why } => {
             warn!(%from, error = why, "snapshot not installed");
@@ -265,7 +265,10 @@ impl Teller<'_> {
         self.explain(EventKind::Offline, what, vec![why]);
     }
 
-    fn stands_still(&self, why: String) {
+    fn stands_still(&self, why: String, needs_upgrade: bool) {
+        if needs_upgrade {
+            self.handle.show_needs_upgrade(why.clone());
+        }
         error!(reason = why, "replica stands still; upgrade the node, or compare histories");
         let what = "out of service; nothing is deleted".to_owned();
         self.explain(EventKind::Offline, what, vec![why]);

@@ -24,6 +24,7 @@
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
 //! | [`drained`] | a drained node leads nothing that another one could | "Pins and drains" |
 //! | [`moves`] | no move costs a replica that is needed | moves.md, "One partition" |
+//! | [`gate`] | nothing is written that a node cannot read | replication.md, "Feature levels" |
 //! | [`liveness`] | after the faults every partition is served again | "What must always hold" |
 //!
 //! Linearizability and sessions are the client oracle's: [`crate::database::oracle`].
@@ -36,6 +37,7 @@ pub mod disputes;
 pub mod drained;
 pub mod eligible;
 pub mod equal_digests;
+pub mod gate;
 pub mod handoff;
 pub mod hearing;
 pub mod kept;

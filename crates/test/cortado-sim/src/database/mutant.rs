@@ -118,6 +118,10 @@ pub enum Mutant {
     DoubtsPeers,
     /// A node goes by its own probes, and asks no other member to probe for it.
     ProbesAlone,
+    /// The gate waits for the nodes that run, and for no other one.
+    CountsWhoRuns,
+    /// The gate is opened by what nodes had declared when it was looked.
+    OpensOnOldWord,
 }
 
 impl Mutant {
@@ -131,7 +135,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 52] = [
+    const OWN: [Mutant; 54] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -184,6 +188,8 @@ impl Mutant {
         Mutant::TrustsReplicaSets,
         Mutant::DoubtsPeers,
         Mutant::ProbesAlone,
+        Mutant::CountsWhoRuns,
+        Mutant::OpensOnOldWord,
     ];
 }
 

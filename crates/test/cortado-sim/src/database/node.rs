@@ -39,6 +39,10 @@ pub struct Node {
     pub lives_before: Vec<u32>,
     /// What decides whether it may claim.
     pub eligibility: Eligibility,
+    /// The feature level of the build that is installed, which its next process runs.
+    pub level: u16,
+    /// That of its newest process, and what that has declared in `_cluster`.
+    pub declared: u16,
     /// Restarts so far: a planted bug needs the first incarnation.
     pub first_incarnation: Option<NodeIncarnation>,
 }

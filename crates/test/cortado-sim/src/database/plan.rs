@@ -17,7 +17,7 @@ use cortado_cluster::{MoveLimits, RawSettings, Settings as Detection};
 use cortado_driver::{GATHER_BYTES_MAX, LogLimits, Settings, TrimPolicy};
 use cortado_kafka_model::ClusterSettings;
 use cortado_model::{Generation, ScnBounds, Sequence};
-use cortado_replica::{LeaseSettings, ReadNeed};
+use cortado_replica::{FEATURE_LEVEL_MAX, LeaseSettings, ReadNeed};
 use rates::{BEAT_INTERVALS_US, CHANCES, CHORES_US, INTERVALS_US, LIMBO};
 use std::collections::BTreeMap;
 
@@ -159,6 +159,7 @@ impl Plan {
             in_flight_bytes_max: random.one_of(&[600, IN_FLIGHT_BYTES_MAX]),
             retry_ms: random.one_of(&[40, 100, 200]),
             bookmark_records: random.one_of(&[1, 50, 1_024]),
+            feature_level: FEATURE_LEVEL_MAX,
         };
         let settings = Settings {
             replica,
@@ -316,6 +317,7 @@ impl Plan {
             | Scenario::KafkaUnclean
             | Scenario::KafkaRecreated => self.stand_on_brokers(random),
             Scenario::Drained => self.drain_often(random),
+            Scenario::Rolling => self.upgrade_often(random),
             Scenario::Moves => self.move_replicas(random),
             Scenario::Gray => self.cut_some_ways(random),
         }

@@ -67,6 +67,8 @@ pub enum Scenario {
     Pinned,
     /// Operators drain nodes and resume them while all kinds of faults strike.
     Drained,
+    /// Nodes are restarted with the next build and back, and the gate is opened when all read it.
+    Rolling,
     /// Brokers instead of the log in memory, and any faults at once.
     Kafka,
     /// Brokers that die, stop and are cut off from one another all the time.
@@ -90,7 +92,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 37] = [
+    pub const ALL: [Scenario; 38] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -121,6 +123,7 @@ impl Scenario {
         Scenario::Drained,
         Scenario::Moves,
         Scenario::Gray,
+        Scenario::Rolling,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -194,6 +197,7 @@ impl fmt::Display for Scenario {
             Scenario::KafkaUnclean => "kafka-unclean",
             Scenario::KafkaRecreated => "kafka-recreated",
             Scenario::Drained => "drained",
+            Scenario::Rolling => "rolling",
             Scenario::Moves => "moves",
             Scenario::Gray => "gray",
         })

@@ -35,6 +35,7 @@ mod shared_beats;
 mod shared_log;
 mod storing;
 mod transit;
+mod upgrading;
 mod writers;
 mod writing;
 
@@ -72,6 +73,7 @@ use shared_beats::SharedBeats;
 use shared_log::SharedLog;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use upgrading::Upgrade;
 
 /// The last generation of a former life, where databases have one.
 const FORMER: Generation = Generation(7);
@@ -102,6 +104,8 @@ pub struct World {
     pin: Option<Pin>,
     /// The nodes that operators have drained: only in `Drained`.
     drained: BTreeSet<NodeId>,
+    /// What `_cluster` says of builds: it changes only in `Rolling`.
+    upgrade: Upgrade,
     /// What `_cluster` has said, version by version.
     catalogs: Vec<Rc<Catalog>>,
     /// Nodes whose machines are lost until their change is over: only in `Moves`.
@@ -269,6 +273,7 @@ impl World {
             unheard: None,
             pin: None,
             drained: BTreeSet::new(),
+            upgrade: Upgrade::default(),
             catalogs: vec![Rc::new(Catalog::first(&plan))],
             lost: BTreeSet::new(),
             orders_until: Moment::default(),
@@ -341,6 +346,7 @@ impl World {
             Due::Operate => self.operate(),
             Due::Control => self.control(),
             Due::Declare(declaration) => self.declare(*declaration),
+            Due::OpenGate { version } => self.open_gate(version),
             Due::HearCatalog { node, version } => self.hear_catalog(node, version),
             Due::Start { node } => self.start(node),
             Due::Replace { node } => self.replace(node),

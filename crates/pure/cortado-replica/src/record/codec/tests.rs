@@ -149,8 +149,9 @@ fn records() -> impl Strategy<Value = (Bytes, ChainHash, Record)> {
         (bytes, chain, record)
     });
     let previous = any::<u128>().prop_map(ChainHash);
-    let transaction = (headers(), drafts(), previous)
-        .prop_map(|(header, draft, previous)| encode_draft(PARTITION, header, draft, previous));
+    let transaction = (headers(), drafts(), previous).prop_map(|(header, draft, previous)| {
+        encode_draft((PARTITION, 1), header, draft, previous)
+    });
     prop_oneof![3 => plain, 2 => transaction]
 }
 
@@ -180,7 +181,7 @@ proptest! {
     /// What the leader applies is what all replicas read, and a slice of the record.
     #[test]
     fn a_draft_becomes_the_transaction_that_is_read(header in headers(), draft in drafts()) {
-        let (bytes, chain, record) = encode_draft(PARTITION, header, draft, ChainHash(1));
+        let (bytes, chain, record) = encode_draft((PARTITION, 1), header, draft, ChainHash(1));
         prop_assert_eq!(encode(PARTITION, &record, ChainHash(1)), (bytes.clone(), chain));
         let Body::Transaction(transaction) = &record.body else { panic!("a draft is one") };
         let range = bytes.as_ptr_range();
@@ -205,7 +206,7 @@ proptest! {
     /// Behind a correct checksum, too, nothing panics: a foreign producer may have written it.
     #[test]
     fn no_bytes_panic(kind in 0..16_u8, header in headers(), body in byte_strings(300)) {
-        let mut writer = FrameWriter::new(PARTITION, &header, Kind(kind), 0);
+        let mut writer = FrameWriter::new((PARTITION, 1), &header, Kind(kind), 0);
         writer.out.extend_from_slice(&body);
         let (bytes, _) = writer.finish(ChainHash(0));
         let _ = decode(&bytes, PARTITION);
@@ -291,7 +292,7 @@ fn samples() -> Vec<(&'static str, Bytes, Record)> {
     let entry = Idempotency { name, fingerprint: 0xf1, statuses: vec![1, 4], ttl_ms: Some(60_000) };
     let removal = DraftChange { value: None, before: None, index: Vec::new(), ..a_change() };
     let draft = Draft { changes: vec![a_change(), removal], idempotency: vec![entry] };
-    let (bytes, _, record) = encode_draft(PARTITION, a_header(), draft, ChainHash(7));
+    let (bytes, _, record) = encode_draft((PARTITION, 1), a_header(), draft, ChainHash(7));
     samples.push(("transaction", bytes, record));
     samples
 }
@@ -311,7 +312,7 @@ fn the_bytes_of_version_2_do_not_change() {
 #[test]
 fn a_part_that_is_not_known_is_passed_over_unless_it_is_critical() {
     let with_part = |tag: u8| {
-        let mut writer = FrameWriter::new(PARTITION, &a_header(), Kind::TRANSACTION, 0);
+        let mut writer = FrameWriter::new((PARTITION, 1), &a_header(), Kind::TRANSACTION, 0);
         let mut change = BytesMut::new();
         change.put_u32_le(1);
         put_bytes(&mut change, DocumentKey::from_parts(&["JP"]).expect("a key").as_bytes());
@@ -334,7 +335,7 @@ fn a_part_that_is_not_known_is_passed_over_unless_it_is_critical() {
 #[test]
 fn a_document_belongs_to_its_transaction() {
     let (bytes, _, mut record) =
-        encode_draft(PARTITION, a_header(), draft_of(a_change()), ChainHash(7));
+        encode_draft((PARTITION, 1), a_header(), draft_of(a_change()), ChainHash(7));
     assert_eq!(bytes.len(), encode(PARTITION, &record, ChainHash(7)).0.len());
     record.header.time = WallMillis(1);
     let lies = encode(PARTITION, &record, ChainHash(7)).0;

@@ -134,7 +134,7 @@ async fn claimed(gateway: &Gateway, database: &Database, generation: u32) {
     };
     let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0, seen: Scn::ZERO };
     let record = Record { header, body: Body::Claim(claim) };
-    let partition = genesis_of(database, 0, ClusterUuid(1)).identity.partition;
+    let partition = genesis_of(database, 0, (ClusterUuid(1), 1)).identity.partition;
     let (bytes, _) = encode(partition, &record, ChainHash::default());
     let mut producer = gateway.parts().log.producer(database.partition_id(0));
     producer.send(vec![bytes]);

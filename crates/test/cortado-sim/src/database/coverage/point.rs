@@ -211,12 +211,20 @@ pub enum CoveragePoint {
     Resumed,
     /// A drained node led when the faults stopped, until another one could.
     DrainedLed,
+    /// An operator put the former build back.
+    RolledBack,
+    /// An upgrade was not finished: a node did not read what would be written.
+    GateHeld,
+    /// It was.
+    GateOpened,
+    /// A process was too old for what is written, and refused.
+    TooOld,
 }
 
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
     /// above, and few the one before it.
-    pub const ALL: [CoveragePoint; 99] = [
+    pub const ALL: [CoveragePoint; 103] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -303,6 +311,10 @@ impl CoveragePoint {
         CoveragePoint::Drained,
         CoveragePoint::Resumed,
         CoveragePoint::DrainedLed,
+        CoveragePoint::RolledBack,
+        CoveragePoint::GateHeld,
+        CoveragePoint::GateOpened,
+        CoveragePoint::TooOld,
         CoveragePoint::AskedToStepDown,
         CoveragePoint::ClaimedGray,
         CoveragePoint::ToldWhyNot,

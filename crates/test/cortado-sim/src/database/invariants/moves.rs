@@ -1,5 +1,5 @@
 //! Moving replicas costs none that is needed: as many as there should be have caught up before one
-//! is given up, the last good one never is, and every move ends.
+//! is given up, or as many as without the move; the last good one never is; and every move ends.
 
 use crate::kernel::time::{Moment, SECOND};
 use crate::kernel::violation::Violation;
@@ -16,7 +16,8 @@ pub const OVER_US_MAX: u64 = 340 * SECOND;
 /// A controller decides to give a replica up, or lets its node delete it.
 ///
 /// * `left`: replicas that have caught up then, of those that may claim.
-/// * `wanted`: as many as there should be; one, if the replica itself has not caught up.
+/// * `wanted`: as many as there should be, or as there would be without the move; one, if the
+///   replica itself has not caught up.
 ///
 /// # Errors
 /// Too few are left.

@@ -11,4 +11,6 @@ pub enum Chore {
     Lease,
     /// A node is drained, or resumed.
     Drain,
+    /// A node gets another build, or an upgrade is finished.
+    Upgrade,
 }

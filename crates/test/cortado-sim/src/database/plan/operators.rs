@@ -34,6 +34,14 @@ impl Plan {
         self.think_us = 60 * MILLI;
     }
 
+    /// Any faults, while nodes are restarted with the next build, and back.
+    pub(super) fn upgrade_often(&mut self, random: &mut Random) {
+        self.chores_us.insert(Chore::Upgrade, random.one_of(&[150, 600]) * MILLI);
+        self.nodes = random.one_of(&[3, 3, 5]);
+        self.drift_ppm.resize(self.nodes, 99_000);
+        self.faults_us = random.between(4, 10) * SECOND;
+    }
+
     /// More nodes than replicas, and operators who want them elsewhere all the time, while what the
     /// swarm has drawn goes wrong.
     pub(super) fn move_replicas(&mut self, random: &mut Random) {

@@ -119,11 +119,11 @@ impl World {
         }
         if let Some(told) = self.ask_brokers(to) {
             let told = told.map_err(|error| SurveyError::Log { why: error.to_string() })?;
-            let extent = LogExtent { first: told.first, end: told.end };
+            let extent = LogExtent { log: told.log, first: told.first, end: told.end };
             return Ok(Survey { log: told.log, checkpoint, extent });
         }
         let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
-        let extent = LogExtent { first, end };
+        let extent = LogExtent { log: self.log.id(), first, end };
         Ok(Survey { log: self.log.id(), checkpoint, extent })
     }
 
@@ -136,10 +136,10 @@ impl World {
         }
         if let Some(told) = self.ask_brokers(to) {
             let told = told.map_err(|error| AskLog { why: error.to_string() })?;
-            return Ok(LogExtent { first: told.first, end: told.end });
+            return Ok(LogExtent { log: told.log, first: told.first, end: told.end });
         }
         let (first, (end, _)) = (self.log.first(to.partition), self.end_told(to));
-        Ok(LogExtent { first, end })
+        Ok(LogExtent { log: self.log.id(), first, end })
     }
 
     fn read_log(&mut self, to: Address, job: JobId, from: LogPosition, bytes_max: usize) {

@@ -23,6 +23,7 @@ impl World {
             return;
         }
         self.tell_clock(node);
+        self.raise_levels(node);
         for partition in 0..self.plan.partitions {
             let Some(here) = self.address(node, partition) else { continue };
             if self.lacks_genesis(node, partition) {

@@ -114,6 +114,8 @@ pub(crate) enum Due {
     Declare(Box<Declaration>),
     /// A node folds a newer version of `_cluster`.
     HearCatalog { node: usize, version: usize },
+    /// An order to open the gate reaches `_cluster`; it rests on this version of it.
+    OpenGate { version: u64 },
     /// A process starts.
     Start { node: usize },
     /// A process is killed if it is of no use any more.
@@ -252,6 +254,7 @@ impl Happening for Due {
             Due::AskedToStepDown { to, by } => address(49, to, u64::from(by.0)),
             Due::Control => [50, 0, 0, 0],
             Due::Declare(declaration) => [51, declaration.partition as u64, 0, 0],
+            Due::OpenGate { version } => [53, *version, 0, 0],
             Due::HearCatalog { node, version } => [52, *node as u64, *version as u64, 0],
         }
     }
@@ -411,6 +414,7 @@ impl fmt::Display for Due {
             Due::HearCatalog { node, version } => {
                 write!(f, "n{}: folds _cluster up to version {version}", node + 1)
             }
+            Due::OpenGate { version } => write!(f, "_cluster: the gate opens, by {version}"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
             Due::Replace { node } => write!(f, "n{}: is looked at by an operator", node + 1),

@@ -36,7 +36,9 @@ impl World {
                 let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();
                 self.check(liveness::check_served(&served, at, self.kernel.now));
                 let (in_place, moved) = (self.are_in_place(), self.moves_are_over(at));
-                let all = served.iter().all(|each| each.is_complete()) && in_place && moved;
+                let upgraded = self.is_upgraded(at);
+                let all = served.iter().all(|each| each.is_complete());
+                let all = all && in_place && moved && upgraded;
                 if all && self.kernel.now.since(at) > HEALED_US_MIN {
                     self.phase = Phase::Quiet { since: self.kernel.now };
                 }

@@ -21,6 +21,9 @@ impl World {
         if self.nodes[node].process.is_some() || self.is_held_down(node) {
             return;
         }
+        if !self.declare_build(node) {
+            return;
+        }
         let number = self.next_number();
         let mut incarnation = NodeIncarnation(number);
         if self.is(Mutant::KeepsIncarnation) {
@@ -184,6 +187,9 @@ impl World {
         }
         if self.is(Mutant::GathersWithoutBound) {
             settings.gather_bytes_max = usize::MAX;
+        }
+        if self.plan.scenario == Scenario::Rolling {
+            settings.replica.feature_level = self.nodes[node].declared;
         }
         settings
     }

@@ -12,7 +12,7 @@ use crate::database::store::Store;
 use crate::kernel::time::{MILLI, Moment, NodeClock, SECOND};
 use cortado_driver::{Event, ReplicaRole};
 use cortado_model::{LogOffset, NodeId};
-use cortado_replica::Config;
+use cortado_replica::{Config, FEATURE_LEVEL_MAX};
 use std::collections::BTreeSet;
 
 impl World {
@@ -35,6 +35,8 @@ impl World {
                 lives_before: vec![0; self.plan.partitions],
                 store_full_until: Moment::default(),
                 eligibility: ELIGIBLE,
+                level: FEATURE_LEVEL_MAX,
+                declared: FEATURE_LEVEL_MAX,
                 first_incarnation: None,
             });
             let start_us = self.kernel.random.between(0, 50) * MILLI;
@@ -95,8 +97,10 @@ impl World {
             let again_us = self.kernel.random.around(mean_us);
             self.put(again_us, Due::Chore(chore));
         }
-        if chore == Chore::Drain {
-            return self.drain_or_resume();
+        match chore {
+            Chore::Drain => return self.drain_or_resume(),
+            Chore::Upgrade => return self.upgrade(),
+            Chore::Handoff | Chore::Verify | Chore::Lease => {}
         }
         let partition = self.kernel.random.index(self.plan.partitions);
         let leader = (0..self.nodes.len())
@@ -105,7 +109,7 @@ impl World {
         let Some(to) = self.address(node, partition) else { return };
         let event = match chore {
             Chore::Handoff => self.hand_off(node, partition),
-            Chore::Verify | Chore::Drain => Event::Verify,
+            Chore::Verify | Chore::Drain | Chore::Upgrade => Event::Verify,
             Chore::Lease => {
                 let duration_ms = self.kernel.random.one_of(&LEASES_MS);
                 Event::Configure(Config::Lease { duration_ms })

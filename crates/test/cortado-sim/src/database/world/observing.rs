@@ -6,7 +6,7 @@ use super::{Address, World};
 use crate::database::asker::Asker;
 use crate::database::coverage::CoveragePoint;
 use crate::database::hosted::Unanswered;
-use crate::database::invariants::{one_effect, one_winner};
+use crate::database::invariants::{gate, one_effect, one_winner};
 use crate::database::mutant::Mutant;
 use crate::database::scenario::Scenario;
 use crate::database::truth::Kind;
@@ -71,6 +71,9 @@ impl World {
         }
         if matches!(news, News::Resynced { .. }) {
             self.unheard.take_if(|node| *node == from.node);
+        }
+        if self.plan.scenario == Scenario::Rolling {
+            self.check(gate::check_news(&from.to_string(), news));
         }
         let result = self.check_news(from, incarnation, news);
         self.check(result);

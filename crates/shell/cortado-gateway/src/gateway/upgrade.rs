@@ -1,0 +1,147 @@
+//! Newer feature levels: which nodes read them, and when they are used.
+//!
+//! Start reading at [`Gateway::finish_upgrade`]. Source: docs/protocols/replication.md, "Feature
+//! levels"; the rule is `cortado-cluster`'s.
+
+use super::admin_error::{AdminError, not_done};
+use super::declaration::{operation, put};
+use super::{Consistency, Gateway, ReadOptions, RegistrationError};
+use crate::catalog::{Catalog, NodeFacts};
+use crate::cluster_log::{NODES, node_key, read, write};
+use crate::conditions::{if_absent, if_still};
+use crate::decisions::Manual;
+use crate::events::EventKind;
+use crate::feature_level::{FEATURE_LEVELS, FIRST_LEVEL, FeatureLevelDocument, feature_level_key};
+use crate::status::{UpgradeNode, UpgradeStatus};
+use cortado_cluster::Gate;
+use cortado_document::{DocumentAction, Operation};
+use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
+use tokio::time::Instant;
+use tracing::info;
+
+impl Gateway {
+    /// Which feature level is in use, which node reads which, and what holds a newer one up.
+    pub async fn upgrade_status(&self) -> UpgradeStatus {
+        let catalog = self.catalog();
+        let alive = self.reports(Some(DatabaseId::CLUSTER)).await.told;
+        upgrade_status(&catalog, |node| alive.contains_key(&node))
+    }
+
+    /// Lets leaders use the newest feature level that every node reads. From then on, a node that
+    /// does not read it is refused. Answers how the cluster stands afterwards.
+    ///
+    /// # Errors
+    /// See [`AdminError`]; a node that does not read it holds it up, whether it runs or not.
+    pub async fn finish_upgrade(&self, deadline: Instant) -> Result<UpgradeStatus, AdminError> {
+        loop {
+            // Before the nodes: one that comes later, and may read less, changes it.
+            let (_, before) = self.level_in_force(deadline).await.map_err(not_done)?;
+            let catalog = self.newest_catalog(deadline).await?;
+            let level = match catalog.gate() {
+                Gate::Open => return Ok(self.upgrade_status().await),
+                Gate::Held { level, by } => return Err(held(&catalog, level, &by)),
+                Gate::Ready { level } => level,
+            };
+            let condition = before.map_or_else(if_absent, if_still);
+            let document = write(&FeatureLevelDocument::new(level));
+            let mut operations =
+                vec![put(FEATURE_LEVELS, feature_level_key(), document, condition)];
+            let Some(nodes) = self.unchanged(&catalog, level, deadline).await? else { continue };
+            operations.extend(nodes);
+            if self.declare(operations, deadline).await?.is_some() {
+                info!(level, "feature level raised");
+                let what = format!("feature level {level} is used: no older build can join");
+                let manual = Manual::Texts {
+                    by_hand: "cortado cluster upgrade --finish".to_owned(),
+                    undo: "cannot be undone: what is written from now on needs it".to_owned(),
+                };
+                self.explain_order(EventKind::Declaration, None, what, manual);
+                return Ok(self.upgrade_status().await);
+            }
+        }
+    }
+
+    /// The feature level that is in use, and the document that says so; the first without one.
+    ///
+    /// # Errors
+    /// See [`RegistrationError`].
+    pub async fn level_in_force(
+        &self,
+        deadline: Instant,
+    ) -> Result<(u32, Option<Etag>), RegistrationError> {
+        let strong = ReadOptions { consistency: Consistency::Strong, at_least: None, deadline };
+        let place = feature_level_key();
+        let found = self.get_in(PartitionId::CLUSTER, FEATURE_LEVELS, &place, &strong).await?;
+        let Some(found) = found.value else {
+            return Ok((FIRST_LEVEL, None));
+        };
+        let document: FeatureLevelDocument = read(&found.json())?;
+        Ok((document.level, Some(found.head.etag)))
+    }
+
+    /// Checks that every member is registered as it is now; `None` if one reads less by now.
+    async fn unchanged(
+        &self,
+        catalog: &Catalog,
+        level: u32,
+        deadline: Instant,
+    ) -> Result<Option<Vec<Operation>>, AdminError> {
+        let mut checks = Vec::new();
+        for node in catalog.members() {
+            let found = self.registered(node, deadline).await.map_err(not_done)?;
+            let Some((facts, etag)) = found else { return Ok(None) };
+            if !facts.removed && facts.reads_level() < level {
+                return Ok(None);
+            }
+            let as_it_is = if_still(etag);
+            checks.push(operation(NODES, node_key(node), DocumentAction::Check, as_it_is));
+        }
+        Ok(Some(checks))
+    }
+}
+
+/// What a registration rests on: the level that is in use, as it was read.
+///
+/// * `before`: how the node was registered until now. One that may read less than it did, or was
+///   not there, writes the document anew.
+pub(super) fn level_as_read(
+    facts: &NodeFacts,
+    before: Option<&NodeFacts>,
+    (level, etag): (u32, Option<Etag>),
+) -> Operation {
+    let condition = etag.map_or_else(if_absent, if_still);
+    let reads_less = before.is_none_or(|before| facts.reads_level() < before.reads_level());
+    if reads_less || etag.is_none() {
+        let document = write(&FeatureLevelDocument::new(level));
+        return put(FEATURE_LEVELS, feature_level_key(), document, condition);
+    }
+    operation(FEATURE_LEVELS, feature_level_key(), DocumentAction::Check, condition)
+}
+
+fn held(catalog: &Catalog, level: u32, by: &[NodeId]) -> AdminError {
+    let names: Vec<String> = by.iter().map(|node| catalog.name_of(*node)).collect();
+    let names = names.join(", ");
+    let why = format!(
+        "feature level {level} is not read by {names}: upgrade these nodes, or remove those that \
+         do not come back with `cortado node remove`"
+    );
+    AdminError::NotPlanned { why }
+}
+
+fn upgrade_status(catalog: &Catalog, runs: impl Fn(NodeId) -> bool) -> UpgradeStatus {
+    let members = catalog.nodes().filter(|facts| !facts.removed);
+    let nodes = members.map(|facts| UpgradeNode {
+        node: facts.node,
+        alive: runs(facts.node),
+        build: facts.description.build.clone(),
+        feature_level: facts.reads_level(),
+    });
+    UpgradeStatus {
+        feature_level: catalog.feature_level(),
+        gate: catalog.gate(),
+        nodes: nodes.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
