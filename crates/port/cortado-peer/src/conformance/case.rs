@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// The node that asks.
-const ASKING: NodeId = NodeId(9);
+pub(super) const ASKING: NodeId = NodeId(9);
 /// The node that is asked.
 pub(super) const ASKED: NodeId = NodeId(1);
 /// What takes longer than this will never come.

@@ -118,6 +118,8 @@ pub enum Mutant {
     DoubtsPeers,
     /// A node goes by its own probes, and asks no other member to probe for it.
     ProbesAlone,
+    /// A node that does not reach the log tells nobody.
+    HidesItsCut,
 }
 
 impl Mutant {
@@ -131,7 +133,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 52] = [
+    const OWN: [Mutant; 53] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -184,6 +186,7 @@ impl Mutant {
         Mutant::TrustsReplicaSets,
         Mutant::DoubtsPeers,
         Mutant::ProbesAlone,
+        Mutant::HidesItsCut,
     ];
 }
 

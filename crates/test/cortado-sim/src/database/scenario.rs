@@ -86,11 +86,13 @@ pub enum Scenario {
     Moves,
     /// Nodes that some reach and others do not: gossip and the log say different things of them.
     Gray,
+    /// A leader loses its way to the log, and its peers reach it all the time.
+    CutOff,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 37] = [
+    pub const ALL: [Scenario; 38] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -121,6 +123,7 @@ impl Scenario {
         Scenario::Drained,
         Scenario::Moves,
         Scenario::Gray,
+        Scenario::CutOff,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -196,6 +199,7 @@ impl fmt::Display for Scenario {
             Scenario::Drained => "drained",
             Scenario::Moves => "moves",
             Scenario::Gray => "gray",
+            Scenario::CutOff => "cut-off",
         })
     }
 }

@@ -277,6 +277,11 @@ enum Happening {
     GossipReach {
         answering: u32,
     },
+    /// A node says whether it reaches the log.
+    ReachesLog {
+        node: u32,
+        reaches: bool,
+    },
     HandOffEnded,
 }
 
@@ -313,6 +318,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => any::<bool>().prop_map(|works| Happening::Append { works }),
         3 => (node(), opinion).prop_map(|(node, opinion)| Happening::Gossip { node, opinion }),
         1 => (0..2_u32).prop_map(|answering| Happening::GossipReach { answering }),
+        2 => (node(), any::<bool>())
+            .prop_map(|(node, reaches)| Happening::ReachesLog { node, reaches }),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -459,6 +466,10 @@ impl Pair {
             Happening::GossipReach { answering } => {
                 let reach = Evidence::GossipReach { answering, members: 2 };
                 self.on(WatchEvent::Observed(reach));
+            }
+            Happening::ReachesLog { node, reaches } => {
+                let told = Evidence::PeerReachesLog { node: n(node), reaches };
+                self.on(WatchEvent::Observed(told));
             }
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }
