@@ -5,6 +5,7 @@ use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
+use cortado_model::ClusterUuid;
 use cortado_peer::PeerNetwork;
 use std::sync::Arc;
 
@@ -27,4 +28,6 @@ pub struct Components {
     pub warnings: Vec<String>,
     /// Whether there may be no cluster yet.
     pub founding: Founding,
+    /// Whose the data of this process is, as far as that is noted beside it: no other is joined.
+    pub belongs_to: Option<ClusterUuid>,
 }
