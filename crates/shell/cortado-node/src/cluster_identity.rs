@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`identity`].
 
-use crate::components::Components;
+use crate::components::{Components, Founding};
 use crate::log_drifts::told;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
@@ -12,15 +12,6 @@ use cortado_model::{ClusterUuid, LogOffset, LogPosition, NodeId, PartitionId, Wa
 use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
-
-/// Which process begins the log of `_cluster`, and with it the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Founding {
-    /// This one, if the log is empty and no store knows a cluster.
-    Create,
-    /// Another process has done so: an empty log is a wrong or a lost one.
-    Join,
-}
 
 /// Why a process does not know its cluster. Nothing runs.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! What a process is given from outside. Start reading at [`Components`].
 
-use crate::cluster_identity::Founding;
 use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
 use cortado_log::{Beats, Log};
@@ -30,4 +29,13 @@ pub struct Components {
     pub founding: Founding,
     /// Whose the data of this process is, as far as that is noted beside it: no other is joined.
     pub belongs_to: Option<ClusterUuid>,
+}
+
+/// Which process begins the log of `_cluster`, and with it the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// This one, if the log is empty and no store knows a cluster.
+    Create,
+    /// Another process has done so: an empty log is a wrong or a lost one.
+    Join,
 }

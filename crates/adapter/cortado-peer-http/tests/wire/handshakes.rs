@@ -385,12 +385,10 @@ async fn a_message_in_another_nodes_name_is_not_heard() {
         |by: NodeId| Message::Reach(Reach { by, failed: vec![NodeId(3)], served: vec![] });
     let peer = peers.peer(ASKED).expect("it is in the book");
     // In their order on one stream: when the second one has come, the first one has been looked at.
-    soon(async {
-        while !played.heard(&told_by(ASKING)) {
-            peer.tell(told_by(NodeId(3)));
-            peer.tell(told_by(ASKING));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    until(|| {
+        peer.tell(told_by(NodeId(3)));
+        peer.tell(told_by(ASKING));
+        played.heard(&told_by(ASKING))
     })
     .await;
     assert!(!played.heard(&told_by(NodeId(3))));

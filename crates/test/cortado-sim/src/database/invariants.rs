@@ -19,7 +19,7 @@
 //! | [`eligible`] | who may not claim sends no claim | failover.md, "Registration" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`layers`] | one layer alone is no death | failover.md, "Three layers" |
-//! | [`cut_off`] | a leader that does not reach the log is replaced soon | failover.md, "Cut off from the log" |
+//! | [`cut_off`] | who does not reach the log is replaced soon | "Cut off from the log" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |

@@ -2,8 +2,7 @@
 //!
 //! Start reading at [`messages`].
 
-use super::{PARTITION, SCN_MAX, leaders, scn};
-use crate::conformance::case::ASKING;
+use super::{ASKING, PARTITION, SCN_MAX, leaders, scn};
 use crate::{Message, Progress, Reach, ReplicaProgress};
 use cortado_driver::{DigestReport, ReplicaRole};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, WallMillis};

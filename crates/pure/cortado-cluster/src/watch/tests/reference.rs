@@ -364,6 +364,10 @@ impl Pair {
         self.marked = true;
     }
 
+    fn observe(&mut self, evidence: Evidence) {
+        self.on(WatchEvent::Observed(evidence));
+    }
+
     fn show(&mut self, number: u32, change: impl FnOnce(&mut PartitionView)) {
         if let Some(view) = self.shown.views.get_mut(&p(number)) {
             change(view);
@@ -464,12 +468,10 @@ impl Pair {
                 self.on(WatchEvent::Observed(gossip));
             }
             Happening::GossipReach { answering } => {
-                let reach = Evidence::GossipReach { answering, members: 2 };
-                self.on(WatchEvent::Observed(reach));
+                self.observe(Evidence::GossipReach { answering, members: 2 });
             }
             Happening::ReachesLog { node, reaches } => {
-                let told = Evidence::PeerReachesLog { node: n(node), reaches };
-                self.on(WatchEvent::Observed(told));
+                self.observe(Evidence::PeerReachesLog { node: n(node), reaches });
             }
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }

@@ -1,5 +1,5 @@
-//! A leader that loses its way to the log is replaced soon, by nodes that go on to reach it: it says
-//! so itself, and they need not wait for what it does.
+//! A leader that loses its way to the log is replaced soon, by nodes that go on to reach it: it
+//! says so itself, and they need not wait for what it does.
 
 use crate::kernel::time::MILLI;
 use crate::kernel::violation::Violation;

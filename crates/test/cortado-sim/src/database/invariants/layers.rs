@@ -24,7 +24,8 @@ pub(crate) fn check_dead(leader: NodeId, gossip: Option<Gossiped>) -> Result<(),
     }
 }
 
-/// A node claims at `now` since `leader` has said itself, at `said`, that it does not reach the log.
+/// A node claims at `now` since `leader` has said itself, at `said`, that it does not reach the
+/// log.
 ///
 /// # Errors
 /// It has not, or not lately.

@@ -353,9 +353,7 @@ impl fmt::Display for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Due::AppendArrives(number) => write!(f, "log: append #{number} arrives"),
-            Due::LandsLate { from, records } => {
-                write!(f, "log: {} records of {from} land late", records.len())
-            }
+            Due::LandsLate { from, records } => write!(f, "log: {from}, {} late", records.len()),
             Due::AppendAnswer { to, number, outcomes, .. } => {
                 write!(f, "{to}: append #{number} is answered {outcomes:?}")
             }
