@@ -28,8 +28,6 @@ use tracing::{debug, info, warn};
 /// After accepting has failed: most likely there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// In whose name routers ask: nobody's.
-const ROUTERS: NodeId = NodeId(0);
 /// Between two warnings about strangers.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
@@ -339,8 +337,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Lets in one more connection. Those of older lives end: there is nobody behind them. Routers
-    /// all speak in the name of node 0, each in a life of its own.
+    /// Lets in one more connection. Those of older lives end: there is nobody behind them.
     fn admit(
         shared: &Arc<Shared>,
         node: NodeId,
@@ -349,10 +346,9 @@ impl Caller {
         let mut callers = shared.callers.lock();
         let all = counted(&callers);
         let lives = callers.entry(node).or_default();
-        let is_router = node == ROUTERS;
-        lives.retain(|other, _| *other >= life || is_router);
+        lives.retain(|other, _| *other >= life);
         let own: usize = lives.values().map(|(count, _)| *count).sum();
-        if own >= CONNECTIONS_OF_NODE_MAX && !is_router || all >= CONNECTIONS_MAX {
+        if own >= CONNECTIONS_OF_NODE_MAX || all >= CONNECTIONS_MAX {
             return Err(RefusedPeer::TooMany);
         }
         let (count, ends) = lives.entry(life).or_insert_with(|| (0, watch::Sender::new(())));

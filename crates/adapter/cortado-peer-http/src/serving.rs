@@ -228,7 +228,13 @@ impl Serving {
         let mut frames = FrameReader::new(body);
         while let Some(incoming) = frames.next(FRAME_BYTES_MAX, &self.room).await? {
             match decode_message(incoming.frame.clone()) {
-                Ok(message) => self.serves.tell(message),
+                Ok(message) => match message.teller().filter(|teller| *teller != self.node) {
+                    None => self.serves.tell(message),
+                    // This connection has proven nothing of that one.
+                    Some(teller) => {
+                        warn!(node = %self.node, %teller, "message in another node's name refused");
+                    }
+                },
                 // The stream is still where it should be.
                 Err(
                     error @ (WireError::UnknownVersion { .. }

@@ -122,6 +122,7 @@ fn not_begun(error: &IdentityError, settings: &KafkaSettings) -> Failure {
         | IdentityError::LogUnreadable(_)
         | IdentityError::LogEmpty
         | IdentityError::StoreForeign { .. }
+        | IdentityError::DataForeign { .. }
         | IdentityError::Store { .. } => {
             failure.next("look at the brokers, then repeat the command: it does nothing twice")
         }

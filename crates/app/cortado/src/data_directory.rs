@@ -12,6 +12,7 @@ mod tests;
 use crate::durable_file::{self, UNFINISHED};
 use crate::failure::Failure;
 use crate::private_files;
+use cortado_model::ClusterUuid;
 use names::{LOCK, TEMPORARY, TEMPORARY_PREFIX};
 pub(crate) use reserve::Reserve;
 use std::fmt::Write as _;
@@ -224,6 +225,12 @@ impl DataDirectory {
     /// Whose data it is, once the first start has succeeded.
     pub(crate) fn cluster(&self) -> Option<&str> {
         self.cluster.as_deref()
+    }
+
+    /// The same as a number.
+    pub(crate) fn cluster_uuid(&self) -> Option<ClusterUuid> {
+        let digits = self.cluster()?;
+        u128::from_str_radix(digits, 16).ok().map(ClusterUuid)
     }
 
     /// Refuses a log of another cluster than the one that is `noted`.

@@ -100,9 +100,19 @@ pub(crate) fn name_nodes(name_of: impl Fn(u32) -> Option<String> + Send + Sync +
     let _ = NODE_NAMES.set(Box::new(name_of));
 }
 
+static OWN_NODE: OnceLock<(u32, String)> = OnceLock::new();
+
+/// From now on, lines call this node so, though it may not have read yet who the nodes are.
+pub(crate) fn name_own_node(id: u32, name: &str) {
+    // A process is one node.
+    let _ = OWN_NODE.set((id, name.to_owned()));
+}
+
 /// The name of a node that `text` spells by its id, once it can be known.
 fn name_of_node(text: &str) -> Option<String> {
-    NODE_NAMES.get()?(text.strip_prefix('n')?.parse().ok()?)
+    let id = text.strip_prefix('n')?.parse().ok()?;
+    let known = NODE_NAMES.get().and_then(|name_of| name_of(id));
+    known.or_else(|| OWN_NODE.get().filter(|(own, _)| *own == id).map(|(_, name)| name.clone()))
 }
 
 /// Fields that count something, though code may write them as texts.

@@ -7,6 +7,7 @@
 
 mod command_line;
 mod failure;
+mod field_names;
 mod terminal;
 mod output;
 mod place;

@@ -4,9 +4,11 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its part of it")]
 
+pub mod guard;
 pub mod http;
 pub mod ran;
 
+use guard::Guard;
 use http::Http;
 use ran::binary;
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ pub const BOUND: Duration = Duration::from_secs(120);
 /// `cortado dev` on a free port. Killed when dropped.
 pub struct Server {
     process: Child,
+    _guard: Guard,
     pub address: SocketAddr,
     said: Arc<Mutex<String>>,
     listeners: Vec<thread::JoinHandle<()>>,
@@ -51,6 +54,7 @@ impl Server {
     pub fn run(mut command: Command) -> Result<Server, String> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("cannot run the binary");
+        let guard = Guard::of(&process);
         let said = Arc::new(Mutex::new(String::new()));
         let (found, addresses) = std::sync::mpsc::channel();
         let output = process.stdout.take().expect("piped");
@@ -59,8 +63,8 @@ impl Server {
             vec![listen(output, said.clone(), found.clone()), listen(errors, said.clone(), found)];
         match addresses.recv_timeout(BOUND) {
             Ok(address) => {
-                let server =
-                    Server { process, address, said, listeners, addresses: Mutex::new(addresses) };
+                let addresses = Mutex::new(addresses);
+                let server = Server { process, _guard: guard, address, said, listeners, addresses };
                 server.wait_until("ready", |http| http.get("/readyz").status == 200);
                 Ok(server)
             }

@@ -226,6 +226,32 @@ fn changes_of(server: &Server, partition: u32) -> usize {
     lines.map(|line| line["changes"].as_array().map_or(0, Vec::len)).sum()
 }
 
+/// Whichever door has not heard of it yet asks before it says that something does not exist.
+#[test]
+fn what_is_declared_through_one_door_is_found_through_all_others_at_once() {
+    let Some(site) = Site::new() else { return };
+    site.init();
+    let (one, other, router) = (site.start("a"), site.start("b"), site.router());
+    wait_until("ready", &router, is_ready);
+    let (mut declares, mut others) = (one.http(), [other.http(), router.http()]);
+    for number in 0..10 {
+        let database = format!("/admin/v1/databases/d{number}");
+        let created = declares.put(&database, &json!({"partitions": 1, "replication": 1}));
+        assert_eq!(created.status, 201, "{created:?}");
+        let created = declares.put(&format!("{database}/tables/t"), &json!({"key": ["id"]}));
+        assert_eq!(created.status, 201, "{created:?}");
+        for http in &mut others {
+            let missing = http.get(&format!("/v1/d{number}/t/x"));
+            assert_eq!(
+                (missing.status, &missing.json()["code"]),
+                (404, &json!("no_such_document"))
+            );
+        }
+    }
+    let missing = router.http().get("/v1/d99/t/x");
+    assert_eq!((missing.status, &missing.json()["code"]), (404, &json!("no_such_database")));
+}
+
 #[test]
 fn a_name_is_held_by_one_data_directory_until_it_is_replaced() {
     let Some(site) = Site::new() else { return };

@@ -41,6 +41,18 @@ pub enum Message {
     Reach(Reach),
 }
 
+impl Message {
+    /// In whose name it is told, if it says so: an adapter lets nobody speak in another's.
+    pub fn teller(&self) -> Option<NodeId> {
+        match self {
+            Message::Progress(progress) => Some(progress.node),
+            Message::Digest { report, .. } => Some(report.node),
+            Message::Reach(reach) => Some(reach.by),
+            Message::Condemned { .. } | Message::Claim { .. } | Message::LogGrew { .. } => None,
+        }
+    }
+}
+
 /// Which nodes the requests of a node or router have reached lately, and which they have not:
 /// evidence for who judges whether those live. A node to which nothing was sent is in neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +77,8 @@ pub struct Progress {
     pub wall: WallMillis,
     /// It is well enough to be given leaderships.
     pub fit: bool,
+    /// Some of its own beats have come back lately; a router, which sends none, says so, too.
+    pub reaches_log: bool,
     /// Counts what this life has told the other node, from 1.
     pub number: u64,
     /// The last number that it has heard of the other node without missing one, and of which life.

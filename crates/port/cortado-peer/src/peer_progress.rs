@@ -12,6 +12,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// hold it up for seconds, and a call to a node that is gone fails at once.
 const SILENCE_MS: u64 = 10_000;
 
+/// What a node has said of its way to the log is true for so long: it says so several times a
+/// second, and at once when it changes.
+const REACHES_MS: u64 = 1_000;
+
 /// A number, and the life that it counts in.
 pub type LifeNumber = (NodeIncarnation, u64);
 
@@ -34,13 +38,15 @@ struct Heard {
     heard: Option<LifeNumber>,
     /// It is well enough to be given leaderships.
     fit: bool,
+    reaches_log: bool,
     replicas: HashMap<PartitionId, ReplicaProgress>,
 }
 
 impl Heard {
     fn nothing(incarnation: NodeIncarnation, now: Millis) -> Heard {
         let (heard, replicas) = (None, HashMap::new());
-        Heard { incarnation, at: now, number: 0, missed: true, heard, fit: false, replicas }
+        let (fit, reaches_log) = (false, false);
+        Heard { incarnation, at: now, number: 0, missed: true, heard, fit, reaches_log, replicas }
     }
 }
 
@@ -64,7 +70,7 @@ impl PeerProgress {
         }
         peer.missed = !progress.complete && (peer.missed || progress.number != peer.number + 1);
         (peer.at, peer.number, peer.heard) = (now, progress.number, progress.heard);
-        peer.fit = progress.fit;
+        (peer.fit, peer.reaches_log) = (progress.fit, progress.reaches_log);
         if progress.complete {
             peer.replicas.clear();
         }
@@ -101,6 +107,13 @@ impl PeerProgress {
     /// Whether `node` has said last that it is well enough to be given leaderships.
     pub fn is_fit(&self, node: NodeId) -> bool {
         self.read().get(&node).is_some_and(|peer| peer.fit)
+    }
+
+    /// Whether some of `nodes` has said within a second that it reaches the log.
+    pub fn any_reaches_log(&self, nodes: &[NodeId], now: Millis) -> bool {
+        let peers = self.read();
+        let says = |peer: &Heard| peer.reaches_log && now.since(peer.at) <= REACHES_MS;
+        nodes.iter().any(|node| peers.get(node).is_some_and(says))
     }
 
     /// The nodes that have spoken here and are not silent.

@@ -115,6 +115,13 @@ pub enum Evidence {
         /// Which node.
         node: NodeId,
     },
+    /// A node has told, on that way, whether any of its own beats come back from the log.
+    PeerReachesLog {
+        /// Which node.
+        node: NodeId,
+        /// It does.
+        reaches: bool,
+    },
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
@@ -151,6 +158,9 @@ const AWAY_MS: u64 = 15 * 60 * 1_000;
 const PEERS_LATER_PART: u64 = 2;
 /// So many limits more than a dead leader, a gray one is borne with.
 const GRAY_LIMITS: u64 = 3;
+/// Beats that must be missing, however sure it is that their sender is gone: what delays a stream
+/// delays two own beats first.
+const CERTAIN_BEATS: u64 = 3;
 /// After so many limits without evidence a gauge is as if there had never been any: who leads
 /// nothing appends nothing, and would never again be well.
 const GAUGE_LIMITS_MAX: u64 = 2;
@@ -220,6 +230,9 @@ impl Detector {
             }
             Evidence::RequestServed { node } => self.peers.reach(node),
             Evidence::PeerHeard { node } => self.peers.hear_from(now, node),
+            Evidence::PeerReachesLog { node, reaches } => {
+                self.peers.hear_of_log(now, node, reaches);
+            }
         }
     }
 
@@ -237,9 +250,15 @@ impl Detector {
         let hears_itself = self.hears_itself(now);
         let life = self.incarnation(node).map(|(life, _)| life);
         let sight = self.peers.sight(now, node, life, self.settings.dead_after_ms);
+        let cut_off = self.peers.lost_log(node);
         match (self.standing(now, node), sight) {
             (Standing::Dead(death), PeerSight::Unknown) => NodeVerdict::Gone(death),
             (Standing::Dead(death), PeerSight::Gone(loss) | PeerSight::Suspected(loss)) => {
+                let at = death.at.max(loss.since);
+                NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
+            }
+            // It says so itself: it cannot step down, and need not be asked.
+            (Standing::Dead(death), PeerSight::Reached) if let Some(loss) = cut_off => {
                 let at = death.at.max(loss.since);
                 NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
             }
@@ -286,11 +305,10 @@ impl Detector {
         if node == self.me {
             return Standing::Alive;
         }
-        let seen = self.nodes.get(&node);
-        if let Some(death) = self.death(now, seen) {
+        if let Some(death) = self.death(now, node) {
             return Standing::Dead(death);
         }
-        let Some(seen) = seen else {
+        let Some(seen) = self.nodes.get(&node) else {
             return Standing::Unknown;
         };
         // One beat may be on its way, the next one is missing.
@@ -302,15 +320,15 @@ impl Detector {
     }
 
     /// Judges silence.
-    fn death(&self, now: Millis, seen: Option<&Seen>) -> Option<Death> {
-        let (last_sign_at, at) = self.silence_ends(now, seen)?;
+    fn death(&self, now: Millis, node: NodeId) -> Option<Death> {
+        let (last_sign_at, at) = self.silence_ends(now, node)?;
         if now < at {
             return None;
         }
         let silent_ms = now.since(last_sign_at);
         let beats_missed = silent_ms / self.settings.beat_ms;
-        let heard = seen.map(|seen| seen.incarnation);
-        let (limit_ms, peers) = (self.limit_ms(), None);
+        let heard = self.nodes.get(&node).map(|seen| seen.incarnation);
+        let (limit_ms, peers) = (self.limit_of_ms(node), None);
         Some(Death { at, silent_ms, limit_ms, beats_missed, heard, peers })
     }
 
@@ -337,7 +355,7 @@ impl Detector {
         if node == self.me {
             return None;
         }
-        self.silence_ends(now, self.nodes.get(&node)).map(|(_, at)| at)
+        self.silence_ends(now, node).map(|(_, at)| at)
     }
 
     /// From when on peers that still reach a node have had the time to find out, too, that it is
@@ -354,12 +372,13 @@ impl Detector {
     ///
     /// Own beats at most two intervals apart, and 3 intervals within the limit: what delays a
     /// stream for all nodes alike delays own beats before it makes others look dead.
-    fn silence_ends(&self, now: Millis, seen: Option<&Seen>) -> Option<(Millis, Millis)> {
+    fn silence_ends(&self, now: Millis, node: NodeId) -> Option<(Millis, Millis)> {
         let trusted_since = self.own_beats.trusted_since(now)?;
         let listens_since = self.lives_since().unwrap_or(trusted_since);
+        let seen = self.nodes.get(&node);
         let last_sign_at = seen.map_or(listens_since, |seen| seen.last_sign_at);
         let silent_since = last_sign_at.max(trusted_since);
-        Some((last_sign_at, silent_since.plus(self.limit_ms())))
+        Some((last_sign_at, silent_since.plus(self.limit_of_ms(node))))
     }
 
     /// The newest life of `node` that has been seen, and when it was first seen.
@@ -431,8 +450,23 @@ impl Detector {
 
     /// Silence after which another node counts as dead: longer, the worse this node feels.
     pub fn limit_ms(&self) -> u64 {
-        let strikes = self.appends.strikes + self.store.strikes + self.lateness.strikes;
-        self.settings.dead_after_ms.saturating_mul(1 + strikes)
+        self.settings.dead_after_ms.saturating_mul(1 + self.strikes())
+    }
+
+    /// As [`limit_ms`](Self::limit_ms); three beats for a node that has told lately that it does
+    /// not reach the log, since it says of itself what its silence says of it.
+    fn limit_of_ms(&self, node: NodeId) -> u64 {
+        match self.peers.lost_log(node) {
+            Some(_) => {
+                let beats_ms = CERTAIN_BEATS.saturating_mul(self.settings.beat_ms);
+                beats_ms.saturating_mul(1 + self.strikes())
+            }
+            None => self.limit_ms(),
+        }
+    }
+
+    fn strikes(&self) -> u64 {
+        self.appends.strikes + self.store.strikes + self.lateness.strikes
     }
 
     /// How much longer than a dead leader one is borne with that only one layer misses: it gets the

@@ -50,7 +50,8 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::time::Instant;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout_at};
 
 /// Serves clients of the whole cluster. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -86,6 +87,8 @@ struct Door {
     turn: AtomicUsize,
     /// Nothing new is begun.
     ending: AtomicBool,
+    /// When the newest look at the end of `_cluster` began that is done. Held while one is made.
+    confirmed: AsyncMutex<Option<Instant>>,
     /// How fast the bytes of planned changes come, and since when that is measured.
     rates: Mutex<BTreeMap<ChangeId, RateMeter>>,
     began: Instant,
@@ -96,7 +99,8 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
         let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (rates, began) = (Mutex::default(), Instant::now());
-        Gateway { door: Arc::new(Door { parts, turn, ending, rates, began }) }
+        let confirmed = AsyncMutex::default();
+        Gateway { door: Arc::new(Door { parts, turn, ending, confirmed, rates, began }) }
     }
 
     /// How fast the bytes of a change come, as far as they were looked at here.
@@ -120,6 +124,25 @@ impl Gateway {
     /// Shows every declaration that was answered through this gateway.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.cluster().catalog.newest()
+    }
+
+    /// The state of the cluster, when it shows every declaration that was answered before this
+    /// call, through whichever door: to be asked for before a client is told that something does
+    /// not exist. Those who ask at the same time share one look.
+    ///
+    /// # Errors
+    /// `_cluster` is not served, or this node is behind, until the deadline.
+    pub async fn confirmed_catalog(&self, deadline: Instant) -> Result<Arc<Catalog>, AdminError> {
+        let asked = Instant::now();
+        let turn = timeout_at(deadline, self.door.confirmed.lock()).await;
+        let mut confirmed = turn.map_err(|_| not_done(Obstacle::Behind))?;
+        if confirmed.is_some_and(|began| began > asked) {
+            return Ok(self.catalog());
+        }
+        let began = Instant::now();
+        let catalog = self.newest_catalog(deadline).await?;
+        *confirmed = Some(began);
+        Ok(catalog)
     }
 
     /// Begins nothing new from now on.

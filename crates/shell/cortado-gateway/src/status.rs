@@ -42,6 +42,12 @@ pub enum NotReady {
         /// How many.
         replicas: usize,
     },
+    /// The process does not know where requests go, or knows it from long ago.
+    #[error("_cluster is not read to its end: look at the brokers, and at the way to them")]
+    CatalogNotRead,
+    /// No request finds its way.
+    #[error("no node of the cluster is reached: look at the nodes, and at the way to them")]
+    NoNodeReached,
     /// Nothing can be declared, and no node registers.
     #[error("_cluster has no leader")]
     NoClusterLeader,

@@ -22,15 +22,16 @@ use crate::path::{Captures, Segments};
 use crate::principal::authenticate;
 use crate::pulse::InFlight;
 use crate::query::Query;
+use crate::refusal;
 use crate::request_id::RequestId;
 use crate::room::{Need, Room};
 use crate::route::{Answering, Work};
 use crate::router::{Place, Router};
 use crate::routes::ROUTES;
 use crate::services::{NodesHere, Services};
-use crate::target::{TableTarget, Target, identity_of};
+use crate::target::{TableTarget, Target, identity_of, is_unknown};
 use bytes::Bytes;
-use cortado_gateway::{TRACEPARENT, Table, TraceContext};
+use cortado_gateway::{Catalog, TRACEPARENT, Table, TraceContext};
 use cortado_metrics::Registry;
 use cortado_model::limits::URI_BYTES_MAX;
 use cortado_wire::openapi::document;
@@ -227,7 +228,7 @@ impl Api {
         if let Some(key) = &spelled {
             captures.key = key;
         }
-        let catalog = self.shared.services.catalog();
+        let catalog = self.catalog_for(captures, &fields, arrived).await?;
         let target = Target::resolve(&catalog, captures, &segments, place.spelling());
         if parts.method == Method::OPTIONS {
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
@@ -273,6 +274,24 @@ impl Api {
             log_order(origin, &call, description.id);
         }
         done.map_err(|failure| if call.is_late() { failure.into_late() } else { failure })
+    }
+
+    /// The catalog that a request is looked up in: as it is known here, unless what the path names
+    /// was perhaps created through another door and has not been heard of here yet.
+    async fn catalog_for(
+        &self,
+        captures: Captures<'_>,
+        fields: &Fields<'_>,
+        arrived: Instant,
+    ) -> Result<Arc<Catalog>, Failure> {
+        let services = &self.shared.services;
+        let catalog = services.catalog();
+        if !is_unknown(&catalog, captures) {
+            return Ok(catalog);
+        }
+        let (timeout, _) = fields.timeout()?;
+        let confirmed = services.confirmed_catalog(arrived + timeout).await;
+        confirmed.map_err(|error| refusal::of_admin(error, Code::Unavailable))
     }
 
     /// Turns a failure into an answer, and logs those that are the server's fault.

@@ -20,6 +20,13 @@ impl Services for Gateway {
         Gateway::catalog(self)
     }
 
+    fn confirmed_catalog(
+        &self,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Catalog>, AdminError>> {
+        Box::pin(Gateway::confirmed_catalog(self, deadline))
+    }
+
     fn get<'a>(
         &'a self,
         database: &'a Database,

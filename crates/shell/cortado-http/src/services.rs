@@ -28,8 +28,15 @@ pub(crate) type BatchItem = Option<Result<Served<Option<StoredDocument>>, ReadEr
 /// Databases and tables come from [`catalog`](Self::catalog). Dropping a [`BoxFuture`] ends the
 /// wait; a write that has begun may still take effect.
 pub trait Services: Send + Sync {
-    /// The newest state of the cluster, every declaration that was answered included.
+    /// The newest state of the cluster that is known here, every declaration that was answered
+    /// here included.
     fn catalog(&self) -> Arc<Catalog>;
+
+    /// The state of the cluster with every declaration that was answered anywhere before.
+    fn confirmed_catalog(
+        &self,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Catalog>, AdminError>>;
 
     /// Reads a document.
     fn get<'a>(

@@ -169,6 +169,17 @@ fn bad_name() -> Failure {
     Failure::new(Code::BadName, detail)
 }
 
+/// Whether a path names a database or a table that `catalog` does not know, and that may exist.
+pub(crate) fn is_unknown(catalog: &Catalog, captures: Captures<'_>) -> bool {
+    if !is_name(captures.database) {
+        return false;
+    }
+    match catalog.database(captures.database) {
+        None => true,
+        Some(database) => is_name(captures.table) && database.table(captures.table).is_none(),
+    }
+}
+
 /// The database of that name, unless it is one of the system.
 ///
 /// # Errors

@@ -190,8 +190,7 @@ impl Cluster {
         settings: Settings,
         components: Components,
     ) -> Result<Cluster, StartError> {
-        let Components { log, stores, founding, network, .. } = &components;
-        let cluster = identity(log.as_ref(), stores, known, *founding, network.as_ref()).await?;
+        let cluster = identity(&components, known).await?;
         let metrics = Arc::clone(&components.metrics);
         // Bounded by the nodes of the process, each of which fails for few reasons and then ends.
         let (failures, failed) = mpsc::unbounded_channel();

@@ -2,25 +2,16 @@
 //!
 //! Start reading at [`identity`].
 
+use crate::components::{Components, Founding};
 use crate::log_drifts::told;
 use crate::store_factory::StoreFactory;
 use bytes::Bytes;
 use cortado_gateway::{BeginError, begin_log, cluster_genesis, cluster_spec, random_u128};
 use cortado_log::{Log, LogReadError, Verified, VerifyError};
 use cortado_model::{ClusterUuid, LogOffset, LogPosition, NodeId, PartitionId, WallMillis};
-use cortado_peer::PeerNetwork;
 use cortado_replica::{Body, FoldState, Frame, Genesis};
 use cortado_store::{Store, StoreError};
 use std::sync::Arc;
-
-/// Which process begins the log of `_cluster`, and with it the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Founding {
-    /// This one, if the log is empty and no store knows a cluster.
-    Create,
-    /// Another process has done so: an empty log is a wrong or a lost one.
-    Join,
-}
 
 /// Why a process does not know its cluster. Nothing runs.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +59,14 @@ pub enum IdentityError {
         /// Whose log it is.
         log: ClusterUuid,
     },
+    /// The data of this process belongs to another cluster than the log.
+    #[error("the data directory belongs to cluster {data}, but the log to cluster {log}")]
+    DataForeign {
+        /// Whose data it is.
+        data: ClusterUuid,
+        /// Whose log it is.
+        log: ClusterUuid,
+    },
     /// A node's store cannot be opened or read.
     #[error("the store of {node} cannot be opened")]
     Store {
@@ -82,18 +81,17 @@ pub enum IdentityError {
 /// Which cluster this is: as the log says, else as a store says, else as a node says, else a new
 /// one.
 ///
-/// * `founding`: whether it may be a new one.
-/// * `network`: asks a node, if there is one to ask.
+/// * `components`: whether it may be a new one, which it must be, if that is noted, and a way to
+///   ask nodes.
 ///
 /// # Errors
 /// See [`IdentityError`].
 pub(crate) async fn identity(
-    log: &dyn Log,
-    stores: &Arc<dyn StoreFactory>,
+    components: &Components,
     nodes: &[NodeId],
-    founding: Founding,
-    network: &dyn PeerNetwork,
 ) -> Result<ClusterUuid, IdentityError> {
+    let Components { log, stores, network, founding, belongs_to, .. } = components;
+    let (log, founding) = (log.as_ref(), *founding);
     let (stored, unread) = stored(stores, nodes).await;
     let unread = unread.map(|(node, source)| IdentityError::Store { node, source });
     if founding == Founding::Create && stored.is_empty() {
@@ -117,6 +115,9 @@ pub(crate) async fn identity(
         Some(cluster) => cluster,
         None => return Err(unread.unwrap_or(IdentityError::IdentityLost)),
     };
+    if let Some(data) = belongs_to.filter(|data| *data != log) {
+        return Err(IdentityError::DataForeign { data, log });
+    }
     match stored.into_iter().find(|(_, store)| *store != log) {
         Some((node, store)) => Err(IdentityError::StoreForeign { node, store, log }),
         None => Ok(log),

@@ -1,10 +1,10 @@
 //! What a process is given from outside. Start reading at [`Components`].
 
-use crate::cluster_identity::Founding;
 use crate::directory::NodeDirectories;
 use crate::store_factory::StoreFactory;
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
+use cortado_model::ClusterUuid;
 use cortado_peer::PeerNetwork;
 use std::sync::Arc;
 
@@ -27,4 +27,15 @@ pub struct Components {
     pub warnings: Vec<String>,
     /// Whether there may be no cluster yet.
     pub founding: Founding,
+    /// Whose the data of this process is, as far as that is noted beside it: no other is joined.
+    pub belongs_to: Option<ClusterUuid>,
+}
+
+/// Which process begins the log of `_cluster`, and with it the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// This one, if the log is empty and no store knows a cluster.
+    Create,
+    /// Another process has done so: an empty log is a wrong or a lost one.
+    Join,
 }

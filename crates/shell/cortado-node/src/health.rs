@@ -29,6 +29,8 @@ pub(crate) struct Health {
     unread: Mutex<Option<String>>,
     /// Nodes that have been silent for so long that no log waits for them.
     away: Mutex<Vec<NodeId>>,
+    /// None of its own beats comes back, although they should.
+    cut_off: AtomicBool,
     /// It is about to end, and takes no leadership any more.
     leaving: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Health {
             sickness: Mutex::default(),
             unread: Mutex::default(),
             away: Mutex::default(),
+            cut_off: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         }
     }
@@ -83,6 +86,16 @@ impl Health {
     /// node has any, it makes no difference who leads.
     pub(crate) fn is_fit(&self) -> bool {
         !self.is_leaving() && self.sickness.lock().is_none() && self.unread.lock().is_none()
+    }
+
+    /// Whether the node reaches the log, as far as its own beats tell.
+    pub(crate) fn reaches_log(&self) -> bool {
+        !self.cut_off.load(Ordering::Acquire)
+    }
+
+    /// Takes over whether it does; answers whether it was so before.
+    pub(crate) fn set_reaches_log(&self, reaches: bool) -> bool {
+        self.cut_off.swap(!reaches, Ordering::AcqRel) != reaches
     }
 
     /// From now on the node is given no leadership, and claims none.

@@ -52,10 +52,8 @@ pub use cortado_cluster::{
 pub use cortado_gateway::NodeDescription;
 
 pub use cluster::{Cluster, StartError};
-pub use cluster_identity::{
-    Founding, IdentityError, begin_cluster, check_begun, folded_in, logged,
-};
-pub use components::Components;
+pub use cluster_identity::{IdentityError, begin_cluster, check_begun, folded_in, logged};
+pub use components::{Components, Founding};
 pub use directory::{DirectoryError, MemoryDirectories, NodeDirectories, NodeIdentity};
 pub use node_seat::{NodeSeats, SeatError};
 pub use nodes::{NodeError, Nodes};

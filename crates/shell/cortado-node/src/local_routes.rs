@@ -35,6 +35,16 @@ impl LocalRoutes {
         Arc::clone(partitions.entry(partition).or_insert_with(new))
     }
 
+    /// The route of `partition`, if it has been asked for.
+    pub(crate) fn known(&self, partition: PartitionId) -> Option<Arc<LocalRoute>> {
+        self.partitions.read().get(&partition).map(Arc::clone)
+    }
+
+    /// Wakes all requests that wait here.
+    pub(crate) fn wake_all(&self) {
+        self.partitions.read().values().for_each(|route| route.route.changed());
+    }
+
     /// The replicas of this node, by partition.
     pub(crate) fn replicas(&self) -> Vec<Arc<ReplicaHandle>> {
         let mut replicas: Vec<_> =
@@ -89,7 +99,7 @@ impl LocalRoute {
         self.route.leader()
     }
 
-    /// The own replica says who leads.
+    /// The own replica, or a peer, says who leads.
     pub(crate) fn learn(&self, leader: KnownLeader) {
         self.route.learn(leader);
     }

@@ -21,7 +21,7 @@ use cortado_metrics::Registry;
 use cortado_model::{
     ClusterUuid, DirectoryUuid, NodeId, NodeIncarnation, PartitionId, with_causes,
 };
-use cortado_peer::{PeerLife, PeerNetwork, PeerPlace, PeerPlaceError};
+use cortado_peer::{PeerLife, PeerNetwork, PeerPlace, PeerPlaceError, PlaceUsage};
 use cortado_store::{MemoryStore, Store, StoreError};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -100,6 +100,8 @@ pub struct Nodes {
     warnings: Vec<String>,
     /// Where the process follows `_cluster` to route requests: no node's name.
     router: NodeId,
+    /// Its present life; weak, so that it ends with its owner.
+    routing: OnceLock<Weak<Running>>,
     registry: Arc<Registry>,
     gateway_metrics: Arc<GatewayMetrics>,
     refusals: Arc<Refusals>,
@@ -119,6 +121,10 @@ struct Slot {
     /// Held while the node is started or ended: the store of its last life.
     changing: Mutex<Option<Weak<dyn Store>>>,
 }
+
+/// A router that has known for so long that the log of `_cluster` holds more sends requests by an
+/// old picture of the cluster.
+const ROUTER_BEHIND_MS: u64 = 5_000;
 
 /// A node that the others reach.
 pub(crate) struct Running {
@@ -150,6 +156,7 @@ impl Nodes {
             network,
             warnings,
             router,
+            routing: OnceLock::new(),
             gateway_metrics: Arc::new(GatewayMetrics::register(&registry)),
             registry,
             refusals: Arc::default(),
@@ -218,6 +225,9 @@ impl Nodes {
         if self.is_ending() {
             return Err(NotReady::Ending);
         }
+        if self.all().next().is_none() {
+            return self.router_ready();
+        }
         let mut wrong = Vec::new();
         for node in self.all() {
             let Some(running) = self.running(node) else {
@@ -229,6 +239,31 @@ impl Nodes {
             wrong.extend(host.health.sickness());
         }
         Ok(wrong)
+    }
+
+    /// Whether requests that come here find their way: the process follows `_cluster`, and reaches
+    /// nodes. Those that it does not reach are told.
+    fn router_ready(&self) -> Result<Vec<String>, NotReady> {
+        let Some(router) = self.routing.get().and_then(Weak::upgrade) else {
+            return Err(NotReady::CatalogNotRead);
+        };
+        let host = router.node.host();
+        let replica = host.routes.route(PartitionId::CLUSTER).replica();
+        let follows = replica.is_some_and(|replica| {
+            let is_behind = replica.behind_ms(host.clock.steady()) > ROUTER_BEHIND_MS;
+            replica.role().is_readable() && !is_behind
+        });
+        if !follows || host.cluster.catalog.newest().members().next().is_none() {
+            return Err(NotReady::CatalogNotRead);
+        }
+        let PlaceUsage { known, connected, .. } = router.place.usage();
+        match connected {
+            0 => Err(NotReady::NoNodeReached),
+            connected if connected < known => {
+                Ok(vec![format!("{} of {known} nodes are not reached", known - connected)])
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// What the operator has allowed and should not forget.
@@ -328,7 +363,10 @@ impl Nodes {
         let metrics = NodeMetrics::register(&unseen, [self.router].into_iter());
         let metrics = metrics.into_values().next().expect("one was asked for");
         let store = Arc::new(MemoryStore::new());
-        self.run(me, Duty::Router, store, metrics).await.map(Arc::new)
+        let running = Arc::new(self.run(me, Duty::Router, store, metrics).await?);
+        // A process has one for as long as it runs.
+        let _ = self.routing.set(Arc::downgrade(&running));
+        Ok(running)
     }
 
     /// Starts a node in an incarnation above `above`.

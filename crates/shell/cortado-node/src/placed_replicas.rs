@@ -46,7 +46,8 @@ impl PlacedReplicas {
     /// Starts the replica of `_cluster`, which every node has.
     pub(crate) fn start(host: Arc<ReplicaHost>, service: Arc<NodeService>) -> PlacedReplicas {
         let origin = ExpectedLog::of_cluster(host.cluster.catalog.newest().cluster());
-        let cluster = start_replica(&host, PartitionId::CLUSTER, (origin, 0));
+        let lives_before = lives_before(host.me().nonce);
+        let cluster = start_replica(&host, PartitionId::CLUSTER, (origin, lives_before));
         PlacedReplicas {
             host,
             service,
@@ -225,6 +226,16 @@ async fn remove_state(
         let _ = gone.send(());
     });
     Some(removed)
+}
+
+/// Where the lives of a node's replica of `_cluster` begin to be counted.
+///
+/// It may claim before it is registered, so that another process may claim in the same incarnation:
+/// one that runs a copy of the data directory. By what both drew, neither takes the other's claim
+/// for its own. Elsewhere a node claims when it is registered, and its copy never is.
+fn lives_before(nonce: u128) -> u32 {
+    // Half of all numbers remain to be counted on.
+    (nonce as u32) >> 1
 }
 
 fn start_replica(

@@ -51,7 +51,10 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
         let speakers = host.progress.speakers(now).into_iter();
         let listeners: BTreeSet<NodeId> =
             host.cluster.placed(PartitionId::CLUSTER).into_iter().chain(speakers).collect();
-        tell_reach(&host, &listeners);
+        // The process's router: on its connections no other name counts.
+        if host.duty == Duty::Router {
+            tell_reach(&host, &listeners);
+        }
         for listener in listeners.into_iter().filter(|node| *node != host.node()) {
             let number = told.entry(listener).or_default();
             *number += 1;
@@ -63,12 +66,11 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
     }
 }
 
-/// Tells all nodes, this one too, what has become of its requests.
+/// Tells all nodes what has become of the process's requests.
 fn tell_reach(host: &ReplicaHost, listeners: &BTreeSet<NodeId>) {
     let Some(reach) = host.reach.take() else { return };
-    let listeners = listeners.iter().copied().chain([host.node()]);
-    for listener in listeners.collect::<BTreeSet<_>>() {
-        if let Some(peer) = host.peers.peer(listener) {
+    for listener in listeners {
+        if let Some(peer) = host.peers.peer(*listener) {
             peer.tell(Message::Reach(reach.clone()));
         }
     }
@@ -101,6 +103,7 @@ fn progress_for(
         incarnation: me.incarnation,
         wall: wall(),
         fit: host.health.is_fit(),
+        reaches_log: host.health.reaches_log(),
         number,
         heard,
         complete,

@@ -4,6 +4,7 @@
 //! requests to the tasks that own the replicas. Start reading at [`NodeService`].
 //! Source: docs/protocols/peers.md, "Duties of the asked node".
 
+mod cut_off;
 mod foresight;
 mod leadership;
 mod moving;
@@ -65,13 +66,13 @@ impl NodeService {
         deadline: Instant,
     ) -> Result<Arc<ReplicaHandle>, NoLeader> {
         if let Some(leader) = route.serving() {
-            return Ok(leader);
+            return self.unless_cut_off(route, leader);
         }
         let mut changes = route.changes();
         let deadline = deadline.min(Instant::now() + ABOUT_TO_LEAD);
         loop {
             if let Some(leader) = route.serving() {
-                return Ok(leader);
+                return self.unless_cut_off(route, leader);
             }
             if self.was_dropped(route.partition.database) {
                 return Err(NoLeader::Dropped);
@@ -142,12 +143,24 @@ impl NodeService {
 
     /// A peer tells how far it is, and what its clock says.
     fn hear(&self, progress: Progress) {
+        let node = progress.node;
         // What a router's clock says is no node's word.
-        if self.host.cluster.catalog.newest().node(progress.node).is_some() {
-            self.host.log_time.hear(progress.node, progress.wall);
+        let is_member = self.host.cluster.catalog.newest().node(node).is_some();
+        if is_member {
+            self.host.log_time.hear(node, progress.wall);
         }
         if self.host.duty == Duty::Member && self.host.gossip.get().is_some() {
-            self.host.health.heard(Evidence::PeerHeard { node: progress.node });
+            self.host.health.heard(Evidence::PeerHeard { node });
+            if is_member {
+                let reaches = progress.reaches_log;
+                self.host.health.heard(Evidence::PeerReachesLog { node, reaches });
+            }
+        }
+        // Sooner than from the log, and all that is heard of it if that is out of reach.
+        for told in &progress.replicas {
+            if let Some(route) = self.host.routes.known(told.partition) {
+                route.learn(told.leader);
+            }
         }
         self.host.progress.hear(progress, self.host.clock.steady());
     }

@@ -318,6 +318,12 @@ impl Watcher {
 
     fn tell_own_silence(&self, silence: Option<OwnSilence>) {
         let node = self.host.node();
+        let reaches_log = silence.is_none_or(|silence| silence.streams < silence.of);
+        if self.host.health.set_reaches_log(reaches_log) != reaches_log {
+            // What this node leads, others lead soon: they go by what it says of itself.
+            self.host.changed.hurry();
+            self.host.routes.wake_all();
+        }
         let what = match silence {
             Some(silence) => {
                 warn!(%node, reason = %silence, "own beats do not come back");

@@ -32,9 +32,14 @@ fn check_seen_by_clients(mutant: Mutant, scenario: Scenario) {
 
 #[test]
 fn without_a_mutant_the_same_seeds_are_well() {
-    for scenario in
-        [Scenario::Swarm, Scenario::Lease, Scenario::Crash, Scenario::Trim, Scenario::Beats]
-    {
+    for scenario in [
+        Scenario::Swarm,
+        Scenario::Lease,
+        Scenario::Crash,
+        Scenario::Trim,
+        Scenario::Beats,
+        Scenario::CutOff,
+    ] {
         for seed in 0..25 {
             let order = Order { seed, scenario, mutant: None, judge: Judge::All };
             let finding = simulate(&order, Telling::Silent).finding;
@@ -235,6 +240,11 @@ fn taking_the_word_of_one_layer_is_found() {
 fn opening_the_gate_early_is_found() {
     check(Mutant::CountsWhoRuns, Scenario::Rolling, &["gate"]);
     check(Mutant::OpensOnOldWord, Scenario::Rolling, &["gate"]);
+}
+
+#[test]
+fn hiding_that_the_log_is_out_of_reach_is_found() {
+    check(Mutant::HidesItsCut, Scenario::CutOff, &["cut_off"]);
 }
 
 #[test]

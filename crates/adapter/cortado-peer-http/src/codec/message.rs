@@ -21,7 +21,17 @@ wire_enum!(Message {
 
 wire_struct!(Reach { by, failed, served });
 
-wire_struct!(Progress { node, incarnation, wall, fit, number, heard, complete, replicas });
+wire_struct!(Progress {
+    node,
+    incarnation,
+    wall,
+    fit,
+    reaches_log,
+    number,
+    heard,
+    complete,
+    replicas
+});
 
 /// The message as a frame.
 pub fn encode_message(message: &Message) -> Bytes {

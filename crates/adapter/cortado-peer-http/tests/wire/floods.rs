@@ -132,12 +132,12 @@ async fn a_newer_life_of_who_calls_ends_what_the_older_one_holds() {
 }
 
 #[tokio::test]
-async fn many_routers_speak_in_the_name_of_none() {
+async fn each_of_many_routers_speaks_in_a_name_of_its_own() {
     let (_, serves) = Played::prompt();
     let server = listen(ASKED, Security::Loopback, serves).await;
     let mut routers = Vec::new();
-    for life in [7, 3, 9, 1, 5, 5] {
-        let me = identity(cortado_model::NodeId(0), life);
+    for router in 0..6 {
+        let me = identity(cortado_model::NodeId(1 << 31 | router), 1);
         let peers = HttpPeers::new(me, Security::Loopback, PeerTiming::default());
         assert!(peers.set(ASKED, at(server.address())));
         assert!(soon(peers.connected(ASKED)).await);

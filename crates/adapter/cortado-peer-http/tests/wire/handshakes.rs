@@ -8,7 +8,7 @@ use crate::support::{
     listen, listen_with, secret, soon, until, why_down,
 };
 use cortado_model::{ClusterUuid, NodeId, NodeIncarnation};
-use cortado_peer::{CallError, Peers};
+use cortado_peer::{CallError, Message, Peers, Reach};
 use cortado_peer_http::{
     HandshakeProof, HandshakeVerdict, Hello, HelloReply, HttpPeers, ListenError, Nonce,
     PeerAddress, PeerServer, PeerTiming, ProofMethod, RefusedPeer, Welcome,
@@ -372,4 +372,24 @@ async fn who_says_nothing_or_nonsense_is_let_go_of() {
     let peers = asking_with(Security::Loopback, PeerTiming::default(), server.address());
     ask_until_answered(&peers, report(far())).await;
     until(|| peers.links()[0].is_connected).await;
+}
+
+/// What a connection has proven is who opened it: it may not speak for others.
+#[tokio::test]
+async fn a_message_in_another_nodes_name_is_not_heard() {
+    let (played, serves) = Played::prompt();
+    let server = listen(ASKED, Security::Loopback, serves).await;
+    let peers = asking(Security::Loopback, server.address());
+    assert!(soon(peers.connected(ASKED)).await);
+    let told_by =
+        |by: NodeId| Message::Reach(Reach { by, failed: vec![NodeId(3)], served: vec![] });
+    let peer = peers.peer(ASKED).expect("it is in the book");
+    // In their order on one stream: when the second one has come, the first one has been looked at.
+    until(|| {
+        peer.tell(told_by(NodeId(3)));
+        peer.tell(told_by(ASKING));
+        played.heard(&told_by(ASKING))
+    })
+    .await;
+    assert!(!played.heard(&told_by(NodeId(3))));
 }

@@ -87,6 +87,7 @@ impl Running {
             metrics: Arc::clone(&metrics),
             warnings: Vec::new(),
             founding: if data.is_new() { Founding::Create } else { Founding::Join },
+            belongs_to: data.cluster_uuid(),
         };
         if let Some(noted) = data.cluster()
             && let Ok(Some(logged)) = logged(log.as_ref()).await
@@ -249,7 +250,9 @@ fn not_started(error: &StartError, data: &DataDirectory) -> Failure {
                 "`cortado log verify {path}` lists what is intact and what is damaged"
             ))
         }
-        StartError::Identity(IdentityError::LogForeign { .. }) => failure
+        StartError::Identity(
+            IdentityError::LogForeign { .. } | IdentityError::DataForeign { .. },
+        ) => failure
             .next("choose the folder that belongs to this cluster, or an empty one, with --data"),
         StartError::Identity(IdentityError::IdentityLost) => failure
             .next(format!("restore {}, or the whole of {path}, from a backup", nodes.display())),

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`NodeDirectory`]. Source: docs/formats/node-identity.md, "The seat".
 
-use crate::{durable_file, private_files};
+use crate::{durable_file, logging, private_files};
 use cortado_model::NodeId;
 use cortado_node::{DirectoryError, NodeSeats};
 use std::fs::File;
@@ -67,6 +67,7 @@ impl NodeSeats for NodeDirectory {
     }
 
     fn take(&self, name: &str, node: NodeId) -> Result<(), DirectoryError> {
+        logging::name_own_node(node.0, name);
         if self.taken(name)? == Some(node) {
             return Ok(());
         }

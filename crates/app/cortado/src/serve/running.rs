@@ -23,6 +23,7 @@ use cortado_model::{DatabaseId, NodeId, with_causes};
 use cortado_node::{
     Cluster, Components, Founding, IdentityError, MemoryDirectories, NodeDescription,
     NodeDirectories, NodeError, NodeSeats, RawSettings, StartError, StoreFactory, check_begun,
+    logged,
 };
 use cortado_peer_http::{HttpListening, HttpNetwork, PeerTiming};
 use cortado_peer_security::Security;
@@ -84,8 +85,7 @@ impl ServedNode {
         };
         let log = open_log(&settings.kafka).await?;
         // Before anything is made there.
-        let begun = check_begun(&log).await.map_err(StartError::Identity);
-        begun.map_err(|error| not_joined(&error, &settings))?;
+        check_log(&log, &settings, disk.as_ref()).await?;
         let beats = open_beats(&settings.kafka).await?;
         let metrics = Arc::new(metrics_of_process());
         let client_address = settings.advertise.clone().unwrap_or_else(|| address.to_string());
@@ -241,6 +241,7 @@ fn components(
         metrics,
         warnings: is_unreplicated.then(|| unreplicated.to_owned()).into_iter().collect(),
         founding: Founding::Join,
+        belongs_to: disk.and_then(|disk| disk.data.cluster_uuid()),
     }
 }
 
@@ -260,6 +261,24 @@ fn security_of(settings: &ServeSettings) -> Result<Security, Failure> {
     };
     let security = settings.security.clone().validate(name, listen);
     security.map_err(|error| Failure::usage(with_causes(&error)))
+}
+
+/// Refuses a log in which no cluster has begun, or another one than the data directory's.
+async fn check_log(
+    log: &KafkaLog,
+    settings: &ServeSettings,
+    disk: Option<&OnDisk>,
+) -> Result<(), Failure> {
+    let begun = check_begun(log).await.map_err(StartError::Identity);
+    begun.map_err(|error| not_joined(&error, settings))?;
+    let data = disk.map(|disk| &disk.data);
+    // Of a log that was trimmed others know whose it is: they are asked when the process joins.
+    if let Some((data, noted)) = data.and_then(|data| Some((data, data.cluster()?)))
+        && let Some(logged) = logged(log).await.unwrap_or_default()
+    {
+        data.check_cluster(noted, &logged.to_string())?;
+    }
+    Ok(())
 }
 
 /// The log of a cluster.
@@ -308,7 +327,9 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
         ))
         .next("if there was one, kafka or prefix is wrong, or its log is lost: do not begin anew"),
         StartError::Identity(
-            IdentityError::StoreForeign { .. } | IdentityError::LogForeign { .. },
+            IdentityError::StoreForeign { .. }
+            | IdentityError::DataForeign { .. }
+            | IdentityError::LogForeign { .. },
         ) => failure.next("check kafka and prefix, or choose another folder with --data"),
         StartError::Identity(IdentityError::LogUnverified(_)) => {
             failure.next("docs/operations/kafka.md says what a topic must be like")

@@ -4,6 +4,7 @@
 //! [`ServeSettings`] exists. Start reading at [`RawServe::validate`].
 
 use crate::failure::Failure;
+use crate::field_names::field_names;
 use crate::kafka_arguments::{KafkaArguments, KafkaMember, RawKafka, is_place};
 use crate::near_word::nearest;
 use clap::ValueEnum;
@@ -58,31 +59,6 @@ pub(crate) struct RawServe {
     #[serde(skip)]
     pub(crate) next_format: bool,
 }
-
-/// The keys of a file, as [`RawServe`] has them.
-const KEYS: [&str; 21] = [
-    "node",
-    "role",
-    "data",
-    "listen",
-    "advertise",
-    "peer_listen",
-    "peer_advertise",
-    "seeds",
-    "kafka",
-    "kafka_password_file",
-    "prefix",
-    "allow_unreplicated_log",
-    "zone",
-    "capacity",
-    "allow_hosts",
-    "peer_secret_file",
-    "peer_network_private",
-    "peer_ca_file",
-    "peer_certificate_file",
-    "peer_key_file",
-    "peer_domain",
-];
 
 /// What was checked.
 #[derive(Clone, Debug)]
@@ -149,11 +125,12 @@ impl RawServe {
     fn parse(text: &str, shown: &str) -> Result<RawServe, Failure> {
         let wrong = |error: toml::de::Error| Failure::usage(format!("{shown}: {error}"));
         let table: toml::Table = toml::from_str(text).map_err(wrong)?;
-        if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let names = field_names::<RawServe>();
+        if let Some(unknown) = table.keys().find(|key| !names.contains(&key.as_str())) {
             let failure = Failure::usage(format!("{shown}: there is no setting {unknown:?}"));
-            return Err(match nearest(unknown, &KEYS) {
+            return Err(match nearest(unknown, names) {
                 Some(near) => failure.next(format!("did you mean {near}?")),
-                None => failure.next(format!("the settings are {}", KEYS.join(", "))),
+                None => failure.next(format!("the settings are {}", names.join(", "))),
             });
         }
         toml::from_str(text).map_err(wrong)

@@ -3,6 +3,7 @@
 //! Start reading at [`Case`].
 
 use super::question::{Answer, Question};
+use super::samples::ASKING;
 use super::served::Served;
 use super::subject::{Leave, Subject};
 use crate::{CallError, Message, Peer, Peers};
@@ -11,8 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// The node that asks.
-const ASKING: NodeId = NodeId(9);
 /// The node that is asked.
 pub(super) const ASKED: NodeId = NodeId(1);
 /// What takes longer than this will never come.

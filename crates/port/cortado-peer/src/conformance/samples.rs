@@ -34,6 +34,9 @@ use cortado_model::{
     StoredDocument, WallMillis,
 };
 
+/// The node that asks and tells.
+pub(super) const ASKING: NodeId = NodeId(9);
+
 const PARTITION: PartitionId = PartitionId { database: DatabaseId(7), number: 3 };
 const SCN_MAX: Scn = Scn::new(Generation::MAX, Sequence::MAX);
 

@@ -25,6 +25,7 @@ fn told(life: u64, number: u64, complete: bool, replicas: Vec<ReplicaProgress>) 
         incarnation: NodeIncarnation(life),
         wall: WallMillis(0),
         fit: true,
+        reaches_log: true,
         number,
         heard: None,
         complete,

@@ -26,6 +26,8 @@ pub(super) struct PeerLayer {
     failures: BTreeMap<NodeId, Failures>,
     /// When a node has told this one something last, on the way that requests take.
     heard: BTreeMap<NodeId, Millis>,
+    /// Nodes that have told last that they do not reach the log.
+    lost_log: BTreeMap<NodeId, LostLog>,
     /// Since when no member has answered this node, although there are two at least.
     cut_off_since: Option<Millis>,
     /// That has lasted.
@@ -46,6 +48,13 @@ struct Failures {
     last_at: Millis,
     /// Whose routers say so.
     reporters: BTreeSet<NodeId>,
+}
+
+/// A node does not reach the log, as it says itself.
+#[derive(Clone, Copy, Debug)]
+struct LostLog {
+    since: Millis,
+    last_at: Millis,
 }
 
 /// How a node looks to its peers.
@@ -84,6 +93,8 @@ pub enum PeerWitness {
         /// How many.
         routers: u32,
     },
+    /// The node's own: it lives, and says that it does not reach the log.
+    Itself,
 }
 
 /// Reports that are older say nothing of now.
@@ -123,6 +134,7 @@ impl PeerLayer {
     /// * `limit_ms`: silence after which a node counts as dead in the log; also here.
     pub(super) fn tick(&mut self, now: Millis, limit_ms: u64) {
         self.cut_off = self.cut_off_since.is_some_and(|since| now.since(since) >= limit_ms);
+        self.lost_log.retain(|_, lost| now.since(lost.last_at) <= limit_ms);
     }
 
     /// A router of `by` could not reach `node`.
@@ -139,6 +151,22 @@ impl PeerLayer {
     /// `node` has told this one something.
     pub(super) fn hear_from(&mut self, now: Millis, node: NodeId) {
         self.heard.insert(node, now);
+    }
+
+    /// `node` has told whether it reaches the log.
+    pub(super) fn hear_of_log(&mut self, now: Millis, node: NodeId, reaches: bool) {
+        if reaches {
+            self.lost_log.remove(&node);
+            return;
+        }
+        let lost = self.lost_log.entry(node).or_insert(LostLog { since: now, last_at: now });
+        lost.last_at = now;
+    }
+
+    /// Since when `node` says that it does not reach the log, if it has said so lately.
+    pub(super) fn lost_log(&self, node: NodeId) -> Option<PeerLoss> {
+        let since = self.lost_log.get(&node)?.since;
+        Some(PeerLoss { since, by: PeerWitness::Itself })
     }
 
     /// What gossip says of `node`, if it counts it as gone and is wrong: this node hears from it,
@@ -235,6 +263,7 @@ impl fmt::Display for PeerLoss {
                 f.write_str("gossip suspects it, and a router does not reach it")
             }
             PeerWitness::Routers { routers } => write!(f, "{routers} routers do not reach it"),
+            PeerWitness::Itself => f.write_str("it says that it does not reach the log"),
         }
     }
 }
@@ -325,6 +354,22 @@ mod tests {
         layer.hear_from(Millis(2_400), NODE);
         check(&layer, 2_400, Some((2_400, PeerWitness::Gossip)));
         assert_eq!(overruled(&layer, 2_400), None);
+    }
+
+    #[test]
+    fn who_says_that_it_does_not_reach_the_log_is_believed_while_it_says_so() {
+        let mut layer = PeerLayer::default();
+        assert_eq!(layer.lost_log(NODE), None);
+        layer.hear_of_log(Millis(100), NODE, false);
+        layer.hear_of_log(Millis(350), NODE, false);
+        let loss = PeerLoss { since: Millis(100), by: PeerWitness::Itself };
+        layer.tick(Millis(1_350), LIMIT_MS);
+        assert_eq!(layer.lost_log(NODE), Some(loss));
+        layer.tick(Millis(1_351), LIMIT_MS);
+        assert_eq!(layer.lost_log(NODE), None, "it may have found its way back, or be gone");
+        layer.hear_of_log(Millis(1_400), NODE, false);
+        layer.hear_of_log(Millis(1_500), NODE, true);
+        assert_eq!(layer.lost_log(NODE), None);
     }
 
     #[test]

@@ -106,17 +106,20 @@ impl<'a> Search<'a> {
     ///
     /// Without a word of its machine's end a connection may stand for long behind the failover.
     pub(super) async fn superseded(&self) {
-        let mut patience = PATIENCE;
+        let (mut patience, mut changes) = (PATIENCE, self.route.changes());
         loop {
-            sleep(patience).await;
-            if !self.is_superseded() {
+            // Another request may hear of it first, or this node's own replica.
+            let told = timeout(patience, changes.changed()).await.is_ok();
+            if !told && !self.is_superseded() {
                 self.ask_the_others().await;
             }
             if self.is_superseded() {
                 sleep(SETTLES_WITHIN).await;
                 return;
             }
-            patience = PATIENCE_MAX.min(2 * patience);
+            if !told {
+                patience = PATIENCE_MAX.min(2 * patience);
+            }
         }
     }
 

@@ -24,6 +24,10 @@ impl Services for Empty {
         Arc::new(Catalog::empty(ClusterUuid(1)))
     }
 
+    fn confirmed_catalog(&self, _: Instant) -> BoxFuture<'_, Result<Arc<Catalog>, AdminError>> {
+        Box::pin(async { Ok(self.catalog()) })
+    }
+
     fn get<'a>(
         &'a self,
         _: &'a Database,

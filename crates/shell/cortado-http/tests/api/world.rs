@@ -57,6 +57,7 @@ impl World {
             metrics: Arc::clone(&metrics),
             warnings: Vec::new(),
             founding: Founding::Create,
+            belongs_to: None,
         };
         let settings = RawSettings::default().validate().unwrap();
         let cluster = Cluster::start(settings, components).await.unwrap();

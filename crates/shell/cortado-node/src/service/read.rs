@@ -80,7 +80,7 @@ impl NodeService {
                     continue;
                 }
                 Serving::When(ReadNeed::Applied(_), _) => return Err(ReadAnswer::Behind),
-                Serving::When(need, proof) => match park(&replica, need, read.deadline).await {
+                Serving::When(need, proof) => match self.park(&replica, need, read, route).await {
                     Parked::Ready => proof,
                     Parked::NotHere => return Err(ReadAnswer::WrongNode(route.leader())),
                     Parked::Overloaded => return Err(ReadAnswer::Unserved(Unserved::Overloaded)),
@@ -92,6 +92,21 @@ impl NodeService {
                 Serving::NotHere => return Err(ReadAnswer::Behind),
             };
             return Ok(Proven { replica, role, proof });
+        }
+    }
+
+    /// Lets a replica say when its store shows what `need` demands.
+    async fn park(
+        &self,
+        replica: &ReplicaHandle,
+        need: ReadNeed,
+        read: &Read,
+        route: &LocalRoute,
+    ) -> Parked {
+        tokio::select! {
+            biased;
+            parked = park(replica, need, read.deadline) => parked,
+            () = self.cut_off(route, replica), if is_leaders(read.level) => Parked::NotHere,
         }
     }
 

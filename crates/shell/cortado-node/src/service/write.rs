@@ -76,7 +76,12 @@ impl NodeService {
             Err(NotTaken::Full) => return WriteAnswer::NotDone(NotDone::Overloaded),
             Err(NotTaken::Gone) => return WriteAnswer::WrongNode(route.leader()),
         }
-        match timeout_at(deadline, leader.answer(answer)).await {
+        let answered = tokio::select! {
+            biased;
+            answered = timeout_at(deadline, leader.answer(answer)) => answered,
+            () = self.cut_off(route, leader) => Ok(None),
+        };
+        match answered {
             Ok(Some(Reply::Written(written))) => WriteAnswer::Written(written),
             Ok(Some(Reply::Each(ended))) => WriteAnswer::Each(ended),
             Ok(Some(Reply::Refused(refused))) => WriteAnswer::Refused(refused),

@@ -89,6 +89,7 @@ impl Site {
             beats: Arc::new(self.beats.clone()),
             network,
             founding: Founding::Join,
+            belongs_to: None,
             ..stores.components(Arc::new(self.log.clone()), Arc::new(Registry::default()))
         };
         let seats = directory.map(|directory| Arc::new(directory.clone()) as Arc<dyn NodeSeats>);

@@ -124,6 +124,25 @@ async fn an_older_copy_of_a_data_directory_is_refused() {
     assert!(status(&world, N1).await.alive, "the registered life has ended");
 }
 
+/// Both claim `_cluster`, in the same incarnation: neither takes the other's claim for its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_copies_of_a_data_directory_that_start_at_once_one_ends() {
+    let (world, _, copy) = twins().await;
+    copy.directories.replace(N1, world.stores.directories.identity(N1));
+    let (log, stores) = world.shutdown().await;
+    let start = |stores| World::try_over(log.clone(), stores, alone(), Founding::Join);
+    let started = tokio::join!(start(stores), start(copy));
+    let (lives, refused) = match started {
+        (Ok(lives), Err(refused)) | (Err(refused), Ok(lives)) => (lives, refused),
+        (Ok(_), Ok(_)) => panic!("both live"),
+        (Err(one), Err(other)) => panic!("none lives: {one}; {other}"),
+    };
+    let StartError::Node { node: N1, source } = refused else { panic!("{refused:?}") };
+    assert!(source.to_string().contains("runs a copy of this data directory"), "{source}");
+    let music = lives.music(1).await;
+    music.put("a", "t", "{}").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_database_is_claimed_before_the_claimant_is_registered() {
     let world = World::start().await;

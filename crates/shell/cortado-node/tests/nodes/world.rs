@@ -96,6 +96,7 @@ impl Stores {
             metrics,
             warnings: Vec::new(),
             founding: Founding::Create,
+            belongs_to: None,
         }
     }
 

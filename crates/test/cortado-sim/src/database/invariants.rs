@@ -19,6 +19,7 @@
 //! | [`eligible`] | who may not claim sends no claim | failover.md, "Registration" |
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`layers`] | one layer alone is no death | failover.md, "Three layers" |
+//! | [`cut_off`] | who does not reach the log is replaced soon | "Cut off from the log" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
@@ -32,6 +33,7 @@
 pub mod answers;
 pub mod applied_in_order;
 pub mod checkpoint_order;
+pub mod cut_off;
 pub mod definite_errors;
 pub mod disputes;
 pub mod drained;

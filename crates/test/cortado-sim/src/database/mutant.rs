@@ -122,6 +122,8 @@ pub enum Mutant {
     CountsWhoRuns,
     /// The gate is opened by what nodes had declared when it was looked.
     OpensOnOldWord,
+    /// A node that does not reach the log tells nobody.
+    HidesItsCut,
 }
 
 impl Mutant {
@@ -135,7 +137,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 54] = [
+    const OWN: [Mutant; 55] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -190,6 +192,7 @@ impl Mutant {
         Mutant::ProbesAlone,
         Mutant::CountsWhoRuns,
         Mutant::OpensOnOldWord,
+        Mutant::HidesItsCut,
     ];
 }
 

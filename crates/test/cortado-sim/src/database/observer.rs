@@ -25,8 +25,12 @@ pub(crate) struct Observer {
     pub(crate) handing_over: Option<usize>,
     /// Its node is unhealthy, as its watch told last.
     pub(crate) sick: bool,
+    /// None of its own beats comes back, as its watch told last.
+    pub(crate) deaf: bool,
     /// What gossip has told it of every other node.
     pub(crate) gossip: BTreeMap<usize, Gossiped>,
+    /// When each other node last told it that it does not reach the log.
+    pub(crate) said_deaf: BTreeMap<usize, Millis>,
     /// When each node last showed a sign of life in beats or records.
     pub(crate) signs: BTreeMap<NodeId, Millis>,
 }
@@ -63,7 +67,9 @@ impl Observer {
             heard_itself: vec![None; streams as usize],
             handing_over: None,
             sick: false,
+            deaf: false,
             gossip: BTreeMap::new(),
+            said_deaf: BTreeMap::new(),
             signs: BTreeMap::new(),
         }
     }

@@ -88,11 +88,13 @@ pub enum Scenario {
     Moves,
     /// Nodes that some reach and others do not: gossip and the log say different things of them.
     Gray,
+    /// A leader loses its way to the log, and its peers reach it all the time.
+    CutOff,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 38] = [
+    pub const ALL: [Scenario; 39] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -124,6 +126,7 @@ impl Scenario {
         Scenario::Moves,
         Scenario::Gray,
         Scenario::Rolling,
+        Scenario::CutOff,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -200,6 +203,7 @@ impl fmt::Display for Scenario {
             Scenario::Rolling => "rolling",
             Scenario::Moves => "moves",
             Scenario::Gray => "gray",
+            Scenario::CutOff => "cut-off",
         })
     }
 }

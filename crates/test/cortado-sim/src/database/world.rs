@@ -11,6 +11,7 @@ mod brokers;
 mod bulks;
 mod clients;
 mod clocks;
+mod cutting_off;
 mod deciding;
 mod detecting;
 mod draining;
@@ -337,6 +338,8 @@ impl World {
             Due::BrokersWake { .. } => {}
             Due::BrokerMends(mend) => self.mend_broker(mend),
             Due::Losing(scene) => self.play_loss(scene),
+            Due::CutOff => self.cut_off(),
+            Due::CutOffFor { node } => self.cut_off_for_long(node),
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),

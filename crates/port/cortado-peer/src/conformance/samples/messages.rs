@@ -2,14 +2,14 @@
 //!
 //! Start reading at [`messages`].
 
-use super::{PARTITION, SCN_MAX, leaders, scn};
+use super::{ASKING, PARTITION, SCN_MAX, leaders, scn};
 use crate::{Message, Progress, Reach, ReplicaProgress};
 use cortado_driver::{DigestReport, ReplicaRole};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, WallMillis};
 
-/// Each variant of each part of a message.
+/// Each variant of each part of a message, as the node that asks tells it.
 pub(in crate::conformance) fn messages() -> Vec<Message> {
-    let (node, at, below) = (NodeId(2), scn(1_000), LogOffset(1_001));
+    let (node, at, below) = (ASKING, scn(1_000), LogOffset(1_001));
     let report = DigestReport { node, at, below, digest: u128::MAX };
     let partition = PARTITION;
     each! {
@@ -34,20 +34,22 @@ pub(in crate::conformance) fn log_grew(end: u64) -> Message {
 
 fn reports_of_progress() -> Vec<Progress> {
     let full = Progress {
-        node: NodeId(u32::MAX),
+        node: ASKING,
         incarnation: NodeIncarnation(u64::MAX),
         wall: WallMillis(u64::MAX),
         fit: true,
+        reaches_log: false,
         number: u64::MAX,
         heard: Some((NodeIncarnation(3), 41)),
         complete: true,
         replicas: progress(),
     };
     let empty = Progress {
-        node: NodeId(0),
+        node: ASKING,
         incarnation: NodeIncarnation(1),
         wall: WallMillis(1_700_000_000_123),
         fit: false,
+        reaches_log: true,
         number: 1,
         heard: None,
         complete: false,

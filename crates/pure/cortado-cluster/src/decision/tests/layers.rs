@@ -52,6 +52,40 @@ fn a_leader_that_peers_reach_and_the_log_does_not_is_asked_first() {
     other.check(now, "claim in 2650 ms");
 }
 
+/// It could not step down; and what is certain needs no longer silence than three beats.
+#[test]
+fn a_leader_that_says_that_it_does_not_reach_the_log_is_replaced_at_once() {
+    let says = |case, at, reaches| {
+        let mut case = gossip(case, NOW, PeerOpinion::Alive);
+        let node = n(1);
+        case.detector.observe(at, Evidence::PeerReachesLog { node, reaches });
+        case
+    };
+    let (case, now) = log_says(true, 749);
+    says(case, now, false).check(now, "stay: LeaderSilent");
+    let (case, now) = log_says(true, 750);
+    let why = "claim: leader n1 silent for 750 ms (limit 750 ms, 3 beats missed); it says that";
+    says(case, now, false).check(now, why);
+    let (case, now) = log_says(true, 1_500);
+    says(case, now, false).check(now, "claim: leader n1 silent for 1500 ms");
+    // It reaches it again, or never said otherwise.
+    let (case, now) = log_says(true, 1_000);
+    says(says(case, now, false), now, true).check(now, "stay: LeaderSilent");
+    // What it says alone is no evidence: others may hear it all the time.
+    let (case, now) = log_says(false, 1_000);
+    says(case, now, false).check(now, "stay: LeaderAlive");
+}
+
+/// Whoever hears nothing of its own does not hear that it is alone with that.
+#[test]
+fn nobody_is_replaced_for_what_all_say_of_themselves() {
+    let (case, now) = log_says(true, 600);
+    let mut case = gossip(case, NOW, PeerOpinion::Alive);
+    let node = n(1);
+    case.detector.observe(now, Evidence::PeerReachesLog { node, reaches: false });
+    case.check(now.plus(2_000), "stay: OwnBeatsSilent");
+}
+
 #[test]
 fn a_leader_that_beats_and_no_peer_reaches_is_asked_first() {
     let down = |case| gossip(case, NOW, PeerOpinion::Down);

@@ -277,6 +277,11 @@ enum Happening {
     GossipReach {
         answering: u32,
     },
+    /// A node says whether it reaches the log.
+    ReachesLog {
+        node: u32,
+        reaches: bool,
+    },
     HandOffEnded,
 }
 
@@ -313,6 +318,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => any::<bool>().prop_map(|works| Happening::Append { works }),
         3 => (node(), opinion).prop_map(|(node, opinion)| Happening::Gossip { node, opinion }),
         1 => (0..2_u32).prop_map(|answering| Happening::GossipReach { answering }),
+        2 => (node(), any::<bool>())
+            .prop_map(|(node, reaches)| Happening::ReachesLog { node, reaches }),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -355,6 +362,10 @@ impl Pair {
         self.reference.on(self.now, &event);
         self.watch.on(self.now, event);
         self.marked = true;
+    }
+
+    fn observe(&mut self, evidence: Evidence) {
+        self.on(WatchEvent::Observed(evidence));
     }
 
     fn show(&mut self, number: u32, change: impl FnOnce(&mut PartitionView)) {
@@ -457,8 +468,10 @@ impl Pair {
                 self.on(WatchEvent::Observed(gossip));
             }
             Happening::GossipReach { answering } => {
-                let reach = Evidence::GossipReach { answering, members: 2 };
-                self.on(WatchEvent::Observed(reach));
+                self.observe(Evidence::GossipReach { answering, members: 2 });
+            }
+            Happening::ReachesLog { node, reaches } => {
+                self.observe(Evidence::PeerReachesLog { node: n(node), reaches });
             }
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }

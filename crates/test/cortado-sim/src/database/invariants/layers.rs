@@ -24,6 +24,25 @@ pub(crate) fn check_dead(leader: NodeId, gossip: Option<Gossiped>) -> Result<(),
     }
 }
 
+/// A node claims at `now` since `leader` has said itself, at `said`, that it does not reach the
+/// log.
+///
+/// # Errors
+/// It has not, or not lately.
+pub(crate) fn check_said(
+    now: Millis,
+    leader: NodeId,
+    said: Option<Millis>,
+    lately_ms: u64,
+) -> Result<(), Violation> {
+    // Forgotten at an own timer, a little later.
+    if said.is_some_and(|said| now.since(said) <= 2 * lately_ms) {
+        return Ok(());
+    }
+    let details = format!("claimed at {now:?} on the word of {leader}, which said so at {said:?}");
+    Err(Violation::new(NAME, details))
+}
+
 /// A node claims at `now` since no peer reaches `leader`.
 ///
 /// # Errors

@@ -13,7 +13,8 @@ use crate::database::mutant::Mutant;
 use crate::database::observer::{Observer, Views};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{
-    Cause, Duty, Evidence, Explanation, Leadership, PartitionView, Watch, WatchEvent, WatchOrder,
+    Cause, Duty, Evidence, Explanation, Leadership, OwnSilence, PartitionView, Watch, WatchEvent,
+    WatchOrder,
 };
 use cortado_driver::{Event, News, ReplicaRole};
 use cortado_model::{Millis, NodeId, NodeIncarnation};
@@ -81,8 +82,7 @@ impl World {
                 WatchOrder::Abstain(_) => self.coverage.reach(CoveragePoint::ToldWhyNot),
                 // It hands over, or claims nothing, and others give it nothing.
                 WatchOrder::Sickness(sickness) => self.feel(node, sickness.is_some()),
-                WatchOrder::OwnSilence(Some(_)) => self.coverage.reach(CoveragePoint::DeafToItself),
-                WatchOrder::OwnSilence(None) => self.coverage.reach(CoveragePoint::HearsItself),
+                WatchOrder::OwnSilence(silence) => self.hear_itself(node, silence),
                 // It is told, and the watch goes by it.
                 WatchOrder::CutOff(_) => {}
             }
@@ -114,6 +114,17 @@ impl World {
         self.coverage.reach(felt);
         if let Some(process) = &mut self.nodes[node].process {
             process.observer.sick = sick;
+        }
+    }
+
+    fn hear_itself(&mut self, node: usize, silence: Option<OwnSilence>) {
+        let heard = match silence {
+            Some(_) => CoveragePoint::DeafToItself,
+            None => CoveragePoint::HearsItself,
+        };
+        self.coverage.reach(heard);
+        if let Some(process) = &mut self.nodes[node].process {
+            process.observer.deaf = silence.is_some_and(|silence| silence.streams == silence.of);
         }
     }
 

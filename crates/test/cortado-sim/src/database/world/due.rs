@@ -94,6 +94,10 @@ pub(crate) enum Due {
     Flush { node: usize },
     /// A node's stores fill up.
     Fill { node: usize },
+    /// A leader is cut off from the log.
+    CutOff,
+    /// It has been, for as long as that may be felt.
+    CutOffFor { node: usize },
     /// A replica that has lost the last record claims.
     Usurp,
     /// A reader probes it.
@@ -256,6 +260,8 @@ impl Happening for Due {
             Due::Declare(declaration) => [51, declaration.partition as u64, 0, 0],
             Due::OpenGate { version } => [53, *version, 0, 0],
             Due::HearCatalog { node, version } => [52, *node as u64, *version as u64, 0],
+            Due::CutOff => [53, 0, 0, 0],
+            Due::CutOffFor { node } => [54, *node as u64, 0, 0],
         }
     }
 }
@@ -350,9 +356,7 @@ impl fmt::Display for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Due::AppendArrives(number) => write!(f, "log: append #{number} arrives"),
-            Due::LandsLate { from, records } => {
-                write!(f, "log: {} records of {from} land late", records.len())
-            }
+            Due::LandsLate { from, records } => write!(f, "log: {from}, {} late", records.len()),
             Due::AppendAnswer { to, number, outcomes, .. } => {
                 write!(f, "{to}: append #{number} is answered {outcomes:?}")
             }
@@ -394,6 +398,8 @@ impl fmt::Display for Due {
             Due::Detect { node } => write!(f, "n{}: looks after its leaders", node + 1),
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
+            Due::CutOff => write!(f, "a leader is cut off from the log"),
+            Due::CutOffFor { node } => write!(f, "n{}: is cut off for long", node + 1),
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),

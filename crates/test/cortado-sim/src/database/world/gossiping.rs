@@ -9,7 +9,7 @@ use crate::database::invariants::layers;
 use crate::database::mutant::Mutant;
 use crate::database::observer::Gossiped;
 use crate::kernel::time::MILLI;
-use cortado_cluster::{Cause, Evidence, GrayKind, PeerOpinion};
+use cortado_cluster::{Cause, Death, Evidence, GrayKind, PeerOpinion, PeerWitness};
 use cortado_model::{Millis, NodeId};
 
 impl World {
@@ -22,6 +22,7 @@ impl World {
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != node).collect();
         for other in &others {
             self.probe_peer(now, node, *other);
+            self.hear_of_log(now, node, *other);
         }
         let fresh_us = self.plan.detection.dead_after_ms * MILLI / 2;
         let (moment, members) = (self.kernel.now, others.len() as u32);
@@ -30,6 +31,21 @@ impl World {
         let answering = known.filter(|known| moment.since(known.answered_at) <= fresh_us).count();
         let answering = answering as u32;
         self.observe(node, now, Evidence::GossipReach { answering, members });
+    }
+
+    /// A node hears of another one whether it reaches the log.
+    fn hear_of_log(&mut self, now: Millis, node: usize, other: usize) {
+        if !self.can_talk(other, node) || !self.nodes[other].is_running() {
+            return;
+        }
+        let hides = self.is(Mutant::HidesItsCut);
+        let Some(process) = &self.nodes[other].process else { return };
+        let reaches = !process.observer.deaf || hides;
+        let told = Evidence::PeerReachesLog { node: self.nodes[other].id, reaches };
+        self.observe(node, now, told);
+        if let Some(process) = self.nodes[node].process.as_mut().filter(|_| !reaches) {
+            process.observer.said_deaf.insert(other, now);
+        }
     }
 
     fn probe_peer(&mut self, now: Millis, node: usize, other: usize) {
@@ -95,6 +111,13 @@ impl World {
         let settings = self.plan.detection;
         let grace_ms = 3 * settings.dead_after_ms;
         let result = match cause {
+            Cause::LeaderDead { leader, death, .. } if says_so(death) => {
+                let said = observer.said_deaf.get(&(leader.0 as usize - 1)).copied();
+                let sign = observer.signs.get(leader).copied();
+                let said = layers::check_said(now, *leader, said, settings.dead_after_ms);
+                let silent = layers::check_silent(now, *leader, sign, 3 * settings.beat_ms);
+                said.and(silent)
+            }
             Cause::LeaderDead { leader, .. } => {
                 let fresh_us = settings.dead_after_ms * MILLI;
                 let answers = observer.gossip.values();
@@ -123,6 +146,11 @@ impl World {
         };
         self.check(result);
     }
+}
+
+/// Whether a leader counts as dead on its own word.
+fn says_so(death: &Death) -> bool {
+    death.peers.is_some_and(|loss| loss.by == PeerWitness::Itself)
 }
 
 fn known_life(world: &World, node: usize, other: usize) -> cortado_model::NodeIncarnation {

@@ -68,6 +68,7 @@ impl World {
             self.wake_brokers();
         }
         self.begin_to_move();
+        self.begin_to_cut_off();
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }
