@@ -46,6 +46,7 @@ mod status;
 mod top;
 mod moves;
 mod nodes;
+mod partitions;
 mod decisions;
 mod log_verification;
 mod completions;

@@ -26,8 +26,9 @@ mod varint;
 
 pub use admin::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabaseStatusAnswer, DatabasesAnswer,
-    EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
-    PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer,
+    EventAnswer, EventsAnswer, HandoffBody, HistoryAnswer, NodeAnswer, NodesAnswer,
+    PartitionAnswer, PartitionsAnswer, ReplicaAnswer, ResolveAnswer, ResolveBody, TableAnswer,
+    TableBody, TablesAnswer,
 };
 pub use bulk::{BulkAnswer, BulkBody, BulkFailure, BulkResult, write_bulk};
 pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};

@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`Halt`].
 
+use crate::event::{Resolution, SurveyError};
+use crate::settings::Me;
 use alloc::string::{String, ToString};
 use cortado_model::{LogId, LogOffset, NodeId, StoreError};
 use cortado_replica::Stop;
@@ -27,9 +29,15 @@ pub(crate) enum Halt {
     LostRecord { holder: NodeId, below: LogOffset, why: String },
     /// The log cannot be used as it is now; what the replica has stays untouched.
     Unusable { why: String },
+    /// The log lacks what the replica has, which stays untouched.
+    Truncated { why: String },
     /// This build cannot read what counts, or this replica's history is not the leader's: nothing
     /// may be thrown away, and an operator must decide.
     StandsStill { why: String },
+    /// The same for its history alone: an operator can choose it, or another one.
+    Disputes { why: String },
+    /// That has been done.
+    Resolved(Resolution),
 }
 
 impl Halt {
@@ -39,7 +47,8 @@ impl Halt {
         match stop {
             Stop::Broken(_) => Halt::Broken { at, why },
             Stop::Behind(_) => Halt::Behind { at, why },
-            Stop::NeedsUpgrade(_) | Stop::Disputed(_) => Halt::StandsStill { why },
+            Stop::NeedsUpgrade(_) => Halt::StandsStill { why },
+            Stop::Disputed(_) => Halt::Disputes { why },
         }
     }
 
@@ -49,11 +58,20 @@ impl Halt {
         Halt::StandsStill { why }
     }
 
+    /// Neither log nor store say where the replica `me` stands.
+    pub(crate) fn unread(error: SurveyError, me: &Me) -> Halt {
+        match error {
+            SurveyError::Log { why } => Halt::Unusable { why },
+            SurveyError::Replaced { found } => Halt::replaced(found, me.log.unwrap_or(found)),
+            SurveyError::Store(error) => Halt::from(error),
+        }
+    }
+
     /// The log has lost records, or has told an old end. No replica can be right beyond the end of
     /// its log, so none is asked; what this one has may be all that is left of them.
     pub(crate) fn truncated(end: LogOffset, applied: LogOffset) -> Halt {
         let why = alloc::format!("the log ends at {end}, this replica has applied up to {applied}");
-        Halt::Unusable { why }
+        Halt::Truncated { why }
     }
 
     /// The log was deleted, or is not there for now: what this replica has may be all that is left.
@@ -71,7 +89,10 @@ impl Halt {
             | Halt::Behind { .. }
             | Halt::LostRecord { .. }
             | Halt::Unusable { .. }
-            | Halt::StandsStill { .. } => false,
+            | Halt::Truncated { .. }
+            | Halt::StandsStill { .. }
+            | Halt::Disputes { .. }
+            | Halt::Resolved(_) => false,
         }
     }
 }

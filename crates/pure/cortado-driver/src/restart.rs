@@ -5,6 +5,7 @@
 use crate::event::{LogExtent, Survey, SurveyError};
 use crate::halt::Halt;
 use crate::settings::Me;
+use crate::standing::Folded;
 use cortado_model::LogOffset;
 use cortado_replica::{DecodeError, FoldState};
 
@@ -25,14 +26,7 @@ pub(crate) enum Beginning {
 
 /// The fold state to go on from, in the log that is there.
 pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Beginning, Halt> {
-    let Survey { log, checkpoint, extent } = match survey {
-        Ok(survey) => survey,
-        Err(SurveyError::Log { why }) => return Err(Halt::Unusable { why }),
-        Err(SurveyError::Replaced { found }) => {
-            return Err(Halt::replaced(found, me.log.unwrap_or(found)));
-        }
-        Err(SurveyError::Store(error)) => return Err(Halt::from(error)),
-    };
+    let Survey { log, checkpoint, extent } = survey.map_err(|error| Halt::unread(error, me))?;
     if let Some(wanted) = me.log
         && wanted != log
     {
@@ -64,6 +58,13 @@ pub(crate) fn judge(me: &Me, survey: Result<Survey, SurveyError>) -> Result<Begi
         return Err(Halt::Trimmed { first });
     }
     Ok(Beginning::From(fold))
+}
+
+/// What a survey shows of the store, if it is this partition's.
+pub(crate) fn stored(me: &Me, surveyed: &Result<Survey, SurveyError>) -> Option<Folded> {
+    let checkpoint = surveyed.as_ref().ok()?.checkpoint.as_ref()?;
+    let fold = FoldState::decode(checkpoint).ok()?;
+    (fold.genesis.identity == me.genesis.identity).then(|| Folded::of(&fold))
 }
 
 #[cfg(test)]
