@@ -158,7 +158,16 @@ impl KnownLog {
 
     /// A consumer shows the record at `offset`.
     pub(crate) fn saw(&self, partition: u32, offset: u64, epoch: u32) {
-        self.tell(partition, |seen| seen.saw(offset, epoch));
+        let Some(known) = self.known.get(partition as usize) else { return };
+        let heard = {
+            let mut seen = known.seen.lock();
+            if seen.is_cut_by(offset, epoch) {
+                // What was acknowledged behind it is gone: offsets are given anew from here on.
+                known.acknowledged.store(offset.saturating_add(1), Ordering::Relaxed);
+            }
+            seen.saw(offset, epoch)
+        };
+        tell(heard);
     }
 
     /// Tells `hear` when the record at `offset` is seen; answers whether it must wait for that.
@@ -218,6 +227,21 @@ mod tests {
         assert_eq!((id_of(&logs, 1), id_of(&logs, 2)), (Some(LogId(1)), None));
         logs.forget(DatabaseId(7));
         assert_eq!(id_of(&logs, 0), None);
+    }
+
+    #[test]
+    fn a_log_that_was_cut_acknowledges_its_offsets_anew() {
+        let logs = KnownLogs::default();
+        logs.learn(&spec(1), "t".to_owned(), LogId(1));
+        let log = logs.of_database(DatabaseId(7)).unwrap();
+        (0..8).for_each(|offset| log.saw(0, offset, 1));
+        assert_eq!(log.acknowledge(0, 7), 0);
+        // Another reader, of the past.
+        log.saw(0, 3, 1);
+        assert_eq!(log.acknowledge(0, 4), 8, "a jump back, or another log");
+        // It was cut, and a later leader has written.
+        log.saw(0, 4, 2);
+        assert_eq!((log.acknowledge(0, 5), log.acknowledge(0, 6)), (5, 6));
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl SeenRecords {
         None
     }
 
+    /// Whether a record at `offset` under `epoch` shows that the log has lost what was seen there.
+    pub(crate) fn is_cut_by(&self, offset: u64, epoch: u32) -> bool {
+        self.run.is_some_and(|run| epoch > run.epoch && offset < run.next)
+    }
+
     fn epoch_at(&self, offset: u64) -> Option<u32> {
         let run = self.run.filter(|run| (run.since..run.next).contains(&offset));
         run.map(|run| run.epoch)

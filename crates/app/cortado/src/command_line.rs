@@ -5,7 +5,7 @@
 use crate::failure::{Exit, Failure};
 use crate::{
     batches, changes, cluster, completions, databases, decisions, demo, dev, documents, export,
-    import, log_verification, manual, moves, nodes, serve, status, top,
+    import, log_verification, manual, moves, nodes, partitions, serve, status, top,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;
@@ -84,6 +84,9 @@ pub(crate) enum Command {
     /// Show, pause, resume, throttle and cancel moves of replicas
     #[command(subcommand)]
     Moves(moves::MovesCommand),
+    /// Choose which of several histories of a partition goes on
+    #[command(subcommand)]
+    Partition(partitions::PartitionCommand),
     /// Inspect the files of a log
     #[command(subcommand)]
     Log(log_verification::LogCommand),
@@ -146,6 +149,7 @@ impl Command {
             Command::Rebalance(arguments) => nodes::rebalance(&arguments),
             Command::Node(command) => nodes::run(command),
             Command::Moves(command) => moves::run(command),
+            Command::Partition(command) => partitions::run(command),
             Command::Log(command) => log_verification::run(command),
             Command::Explain(arguments) => decisions::run(&arguments),
             Command::Completions(arguments) => completions::print(&arguments),

@@ -127,7 +127,7 @@ impl Consent {
     ///
     /// # Errors
     /// The answer is no, or there is no terminal to ask on.
-    fn ask(self, act: &str) -> Result<(), Failure> {
+    pub(crate) fn ask(self, act: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }

@@ -47,6 +47,7 @@ mod status;
 mod top;
 mod moves;
 mod nodes;
+mod partitions;
 mod decisions;
 mod log_verification;
 mod completions;

@@ -14,6 +14,10 @@ mod fault;
 mod history;
 #[path = "cluster_faults/ledger.rs"]
 mod ledger;
+#[path = "cluster_faults/log_tools.rs"]
+mod log_tools;
+#[path = "cluster_faults/topic_faults.rs"]
+mod topic_faults;
 
 use broken_site::BrokenSite;
 use fault::Fault;
@@ -30,8 +34,13 @@ const DOCUMENTS: usize = 12;
 const STEPS_BETWEEN: usize = 60;
 
 /// What every change is run through.
-const SELECTION: [Fault; 4] =
-    [Fault::NodeKilled, Fault::CutFromLog, Fault::NodeRenewedWithoutBroker, Fault::CutFromPeers];
+const SELECTION: [Fault; 5] = [
+    Fault::NodeKilled,
+    Fault::CutFromLog,
+    Fault::NodeRenewedWithoutBroker,
+    Fault::CutFromPeers,
+    Fault::StrangersWrite,
+];
 
 /// The faults of this run, one after another.
 fn faults(random: &mut Random) -> Box<dyn Iterator<Item = Fault>> {
@@ -65,6 +74,7 @@ fn whatever_happens_every_history_has_an_order_and_nothing_is_lost() {
         let history = History::new("fault/register", &format!("r{round}"), DOCUMENTS);
         let address = site.address();
         thread::scope(|scope| {
+            let _over = Over(&history);
             for _ in 0..CLIENTS {
                 let mut client = Client::new(address, &history, random.fork());
                 scope.spawn(move || assert!(client.work(), "the router is gone"));
@@ -86,6 +96,15 @@ fn whatever_happens_every_history_has_an_order_and_nothing_is_lost() {
              writes are there, the longest gap between two was {} ms",
             gap.as_millis()
         );
+    }
+}
+
+/// Ends a history, however its round ends: clients that went on would hide why.
+struct Over<'a>(&'a History);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -156,6 +156,52 @@ pub struct HandoffBody {
     pub to: Option<String>,
 }
 
+/// Body of `POST /admin/v1/databases/{database}/partitions/{partition}:resolve`; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveBody {
+    /// The node whose history goes on; if absent, nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+    /// Only show what would be lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// The histories of a partition's replicas, before anything was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveAnswer {
+    /// The partition's number.
+    pub partition: u32,
+    /// Whether a replica waits for an operator's word.
+    pub in_doubt: bool,
+    /// Whether one history goes on now, and every replica that runs has it.
+    pub resolved: bool,
+    /// The placed replicas.
+    pub replicas: Vec<HistoryAnswer>,
+}
+
+/// What a replica has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// Its node.
+    pub node: String,
+    /// What it does; `unknown` if its node does not say.
+    pub role: String,
+    /// Its last record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scn: Option<String>,
+    /// All of its history as 32 hexadecimal digits: who has the same has the same history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<String>,
+    /// The offset in the log below which it has folded everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u64>,
+    /// What it has and the history that goes on has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loses: Option<String>,
+}
+
 /// All nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodesAnswer {

@@ -26,9 +26,9 @@ mod varint;
 
 pub use admin::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabaseStatusAnswer, DatabasesAnswer,
-    EventAnswer, EventsAnswer, HandoffBody, NodeAnswer, NodesAnswer, PartitionAnswer,
-    PartitionsAnswer, ReplicaAnswer, TableAnswer, TableBody, TablesAnswer, UpgradeAnswer,
-    UpgradeNodeAnswer,
+    EventAnswer, EventsAnswer, HandoffBody, HistoryAnswer, NodeAnswer, NodesAnswer,
+    PartitionAnswer, PartitionsAnswer, ReplicaAnswer, ResolveAnswer, ResolveBody, TableAnswer,
+    TableBody, TablesAnswer, UpgradeAnswer, UpgradeNodeAnswer,
 };
 pub use bulk::{BulkAnswer, BulkBody, BulkFailure, BulkResult, write_bulk};
 pub use changes::{ChangeBody, ChangeKind, ChangeLine, TransactionWriter, write_heartbeat};

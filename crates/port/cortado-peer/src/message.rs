@@ -3,7 +3,7 @@
 //! Start reading at [`Message`].
 
 use crate::KnownLeader;
-use cortado_driver::{DigestReport, ReplicaRole};
+use cortado_driver::{DigestReport, ReplicaRole, Resolution};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
 
 /// What a node tells another. It may be lost.
@@ -30,6 +30,13 @@ pub enum Message {
         /// Of which partition.
         partition: PartitionId,
     },
+    /// An operator has chosen which history goes on.
+    Resolve {
+        /// Of which partition.
+        partition: PartitionId,
+        /// Which, and for a replica of which history.
+        resolution: Resolution,
+    },
     /// The log has grown; what stands there now concerns this node.
     LogGrew {
         /// Of which partition.
@@ -48,7 +55,10 @@ impl Message {
             Message::Progress(progress) => Some(progress.node),
             Message::Digest { report, .. } => Some(report.node),
             Message::Reach(reach) => Some(reach.by),
-            Message::Condemned { .. } | Message::Claim { .. } | Message::LogGrew { .. } => None,
+            Message::Condemned { .. }
+            | Message::Claim { .. }
+            | Message::Resolve { .. }
+            | Message::LogGrew { .. } => None,
         }
     }
 }

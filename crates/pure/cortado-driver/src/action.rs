@@ -21,6 +21,8 @@ pub enum Action<C> {
     /// Look whether the log is there and which it is, what the store's checkpoint is, and then
     /// where the log begins and ends.
     Survey(JobId),
+    /// The same, and look through the whole log for the highest generation that it names.
+    LookThrough(JobId),
     /// Make a new producer; the one before is given up, and its outcomes are wanted no more.
     OpenProducer(JobId),
     /// Hand these to the producer, next to one another.

@@ -3,6 +3,7 @@
 //! Start reading at [`compare`].
 //! Source: docs/protocols/replication.md, "Taking over".
 
+use crate::role::ReplicaRole;
 use crate::standing::{Folded, PeerAnswers, PeerStanding};
 use alloc::collections::BTreeMap;
 use core::cmp::Ordering;
@@ -42,6 +43,8 @@ pub(crate) struct Comparison {
     pub(crate) awaited: usize,
     /// What would be lost if the claimant opened its generation, and who has it.
     pub(crate) conflict: Option<Conflict>,
+    /// One of those that have the same.
+    pub(crate) agrees: Option<NodeId>,
     /// Who has accepted what this claimant has gone past without seeing it: it has not even won.
     pub(crate) passed: Option<(NodeId, Folded)>,
 }
@@ -77,8 +80,12 @@ pub(crate) fn compare(own: &Folded, answers: &PeerAnswers, witnesses: Witnesses<
     for PeerStanding { node, role, folded, .. } in &answers.heard {
         let Some(folded) = folded else { continue };
         let conflict = conflict(own, folded, *node);
-        match beside(own, folded, role.folds()) {
-            Beside::Same => comparison.same += usize::from(witnesses.has(*node)),
+        match beside(own, folded, *role) {
+            Beside::Same if witnesses.has(*node) => {
+                comparison.same += 1;
+                comparison.agrees = Some(*node);
+            }
+            Beside::Same => {}
             Beside::Comes => comparison.awaited += 1,
             Beside::Passed => comparison.passed = Some((*node, *folded)),
             Beside::More => {
@@ -102,12 +109,17 @@ pub(crate) fn compare(own: &Folded, answers: &PeerAnswers, witnesses: Witnesses<
     comparison
 }
 
-/// * `folds`: the other one goes on folding.
-fn beside(own: &Folded, other: &Folded, folds: bool) -> Beside {
-    if other.generation < own.generation {
-        return if folds { Beside::Comes } else { Beside::Nothing };
-    }
+/// * `role`: what the other one does.
+fn beside(own: &Folded, other: &Folded, role: ReplicaRole) -> Beside {
     let same_leader = other.generation == own.generation && other.has_same_claimant(own);
+    if role == ReplicaRole::Disputed && !same_leader && other.generation <= own.generation {
+        // Its log may have lost what it has accepted: it never comes to the claim then.
+        let has_more = other.held() > own.over().scn;
+        return if has_more { Beside::More } else { Beside::Nothing };
+    }
+    if other.generation < own.generation {
+        return if role.folds() { Beside::Comes } else { Beside::Nothing };
+    }
     if other.accepted.scn > own.accepted.scn && !same_leader {
         return if other.below > own.below { Beside::Comes } else { Beside::Passed };
     }
@@ -134,7 +146,6 @@ fn conflict(own: &Folded, other: &Folded, holder: NodeId) -> Conflict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::role::ReplicaRole;
     use cortado_model::{Generation, LogOffset, ReplicaIncarnation, Scn, Sequence, WallMillis};
     use cortado_replica::{Claimant, HistoryPoint};
 
@@ -214,6 +225,18 @@ mod tests {
         check(vec![peer(2, ReplicaRole::Diverged, at(3, 7, 1, 9))], 0, (0, 1, None));
         // It has come to stand, and is in the way all the same.
         check(vec![peer(2, ReplicaRole::Offline, at(4, 0, 8, 2))], 0, (0, 0, Some(2)));
+    }
+
+    /// It stands behind what its log holds, and never folds the claim.
+    #[test]
+    fn what_a_log_has_lost_is_in_the_way_of_who_has_less() {
+        let disputed = |folded| peer(2, ReplicaRole::Disputed, folded);
+        check(vec![disputed(at(3, 8, 1, 9))], 0, (0, 0, Some(2)));
+        check(vec![disputed(at(3, 7, 1, 9))], 0, (0, 0, None));
+        check(vec![disputed(won_by_2(at(4, 9, 7, 9)))], 0, (0, 0, Some(2)));
+        // Nothing but the claim and the barrier of a leader that has not served.
+        check(vec![disputed(won_by_2(at(4, 1, 7, 9)))], 0, (0, 0, None));
+        check(vec![disputed(won_by_2(at(4, 1, 8, 9)))], 0, (0, 0, Some(2)));
     }
 
     #[test]

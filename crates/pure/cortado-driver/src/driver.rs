@@ -9,9 +9,10 @@ use crate::leadership::FoldedLeadership;
 use crate::life::Life;
 use crate::news::News;
 use crate::rebuilding::{Rebuilding, Rebuilt};
-use crate::restart::{Beginning, judge};
+use crate::restart::{Beginning, judge, stored};
 use crate::role::ReplicaRole;
 use crate::settings::{LogLimits, Me, Settings};
+use crate::stage::Stage;
 use crate::standing::{Folded, PeerStanding};
 use crate::turn::Turn;
 use crate::write::Caller;
@@ -61,35 +62,8 @@ pub struct Driver<C> {
     contradicted_at: Option<LogOffset>,
     /// No replica could be copied when this one had nothing: it folds its log, however long.
     folds_anew: bool,
-}
-
-#[derive(Debug)]
-enum Stage<C> {
-    /// Looks for its checkpoint and its log.
-    Surveying(JobId),
-    /// Removes what an interrupted snapshot has left.
-    Clearing {
-        job: JobId,
-        fold: Box<FoldState>,
-        first: LogOffset,
-    },
-    Living(Box<Life<C>>),
-    /// Waits for the store to be done with a batch, before anything else follows from `halt`.
-    Draining {
-        job: JobId,
-        halt: Halt,
-    },
-    /// The store is full. What it shows can be read meanwhile.
-    AwaitingRoom {
-        probe: Option<JobId>,
-        due: Millis,
-    },
-    Rebuilding(Rebuilding),
-    /// Begins a life at this time.
-    Resting(Millis),
-    /// Serves nothing and touches nothing until told to stop: another build, or a person, goes on.
-    StandingStill,
-    Ended,
+    /// What it has is not what its log, or its leader, goes on with.
+    in_doubt: bool,
 }
 
 impl<C: Caller> Driver<C> {
@@ -110,6 +84,7 @@ impl<C: Caller> Driver<C> {
             log_end: LogOffset::ZERO,
             contradicted_at: None,
             folds_anew: false,
+            in_doubt: false,
         };
         driver.act(now, actions, |_, turn| survey(turn));
         driver
@@ -134,6 +109,7 @@ impl<C: Caller> Driver<C> {
             | Stage::AwaitingRoom { .. }
             | Stage::Resting(_)
             | Stage::StandingStill
+            | Stage::LookingThrough(_)
             | Stage::Ended => self.folded,
         };
     }
@@ -154,23 +130,14 @@ impl<C: Caller> Driver<C> {
             | Stage::Clearing { .. }
             | Stage::Draining { .. }
             | Stage::StandingStill
+            | Stage::LookingThrough(_)
             | Stage::Ended => None,
         }
     }
 
     /// What the replica does.
     pub fn role(&self) -> ReplicaRole {
-        match &self.stage {
-            Stage::Living(life) => life.core.role().into(),
-            Stage::AwaitingRoom { .. } => ReplicaRole::Full,
-            Stage::Rebuilding(_) => ReplicaRole::Restoring,
-            Stage::Surveying(_)
-            | Stage::Clearing { .. }
-            | Stage::Draining { .. }
-            | Stage::Resting(_)
-            | Stage::StandingStill
-            | Stage::Ended => ReplicaRole::Offline,
-        }
+        self.stage.role(self.in_doubt)
     }
 
     /// Everything up to here is in the store: the record, and the offset behind it.
@@ -244,17 +211,7 @@ impl<C: Caller> Driver<C> {
     }
 
     fn life(&self) -> Option<&Life<C>> {
-        match &self.stage {
-            Stage::Living(life) => Some(life),
-            Stage::Surveying(_)
-            | Stage::Clearing { .. }
-            | Stage::Draining { .. }
-            | Stage::AwaitingRoom { .. }
-            | Stage::Rebuilding(_)
-            | Stage::Resting(_)
-            | Stage::StandingStill
-            | Stage::Ended => None,
-        }
+        self.stage.life()
     }
 
     fn act(
@@ -266,6 +223,7 @@ impl<C: Caller> Driver<C> {
         let Driver { me, settings, jobs, lives, stage, .. } = self;
         let Driver { restorations, failed_rebuilds, log_end, contradicted_at, folds_anew, .. } =
             self;
+        let Driver { folded, in_doubt, .. } = self;
         let mut turn = Turn { now, me, settings, jobs, actions };
         let mut parts = Parts {
             lives,
@@ -275,6 +233,8 @@ impl<C: Caller> Driver<C> {
             log_end,
             contradicted_at,
             folds_anew,
+            folded,
+            in_doubt,
         };
         if let Some(next) = step(&mut parts, &mut turn) {
             *stage = next;
@@ -283,14 +243,16 @@ impl<C: Caller> Driver<C> {
 }
 
 /// What changes of a driver, beside what a [`Turn`] lends.
-struct Parts<'a, C> {
+pub(crate) struct Parts<'a, C> {
     lives: &'a mut u32,
-    stage: &'a mut Stage<C>,
+    pub(crate) stage: &'a mut Stage<C>,
     restorations: &'a mut u64,
     failed_rebuilds: &'a mut u32,
-    log_end: &'a mut LogOffset,
+    pub(crate) log_end: &'a mut LogOffset,
     contradicted_at: &'a mut Option<LogOffset>,
     folds_anew: &'a mut bool,
+    pub(crate) folded: &'a mut Option<Folded>,
+    pub(crate) in_doubt: &'a mut bool,
 }
 
 fn survey<C>(turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
@@ -322,6 +284,8 @@ impl<C: Caller> Parts<'_, C> {
             }
             Event::Stop => self.stop(turn),
             Event::Tick | Event::Settle => self.on_time(turn),
+            Event::Resolve(resolution) => self.on_resolution(resolution, turn),
+            Event::LookedThrough(job, found) => self.on_looked_through(job, found, turn),
             Event::Surveyed(job, survey) => self.on_surveyed(job, survey, turn),
             Event::Cleared(job, cleared) => self.on_cleared(job, cleared, turn),
             Event::Probed(job, probed) => self.on_probed(job, &probed, turn),
@@ -361,7 +325,8 @@ impl<C: Caller> Parts<'_, C> {
     }
 
     /// What follows from the end of a life.
-    fn after(&mut self, halt: Halt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+    pub(crate) fn after(&mut self, halt: Halt, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        *self.in_doubt |= matches!(halt, Halt::Truncated { .. } | Halt::Disputes { .. });
         Some(match halt {
             Halt::Ended => {
                 turn.act(Action::End);
@@ -394,7 +359,7 @@ impl<C: Caller> Parts<'_, C> {
                 // Only a replica that has got past the record can help.
                 self.rebuild(at.plus(1), None, why, turn)
             }
-            Halt::Unusable { why } => {
+            Halt::Unusable { why } | Halt::Truncated { why } => {
                 self.contradicted(None, &why, turn);
                 Stage::Resting(turn.clock().plus(RETRY_BROKEN_MS))
             }
@@ -402,11 +367,16 @@ impl<C: Caller> Parts<'_, C> {
                 turn.tell(News::StandsStill { why, needs_upgrade });
                 Stage::StandingStill
             }
+            Halt::Disputes { why } => {
+                turn.tell(News::StandsStill { why, needs_upgrade: false });
+                Stage::StandingStill
+            }
+            Halt::Resolved(resolution) => self.resolve(resolution, turn),
         })
     }
 
     /// * `from`: whose snapshot alone is of use, if that is known.
-    fn rebuild(
+    pub(crate) fn rebuild(
         &mut self,
         beyond: LogOffset,
         from: Option<NodeId>,
@@ -448,9 +418,14 @@ impl<C: Caller> Parts<'_, C> {
     }
 
     fn live(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
+        Some(Stage::Living(Box::new(self.begin(fold, turn))))
+    }
+
+    pub(crate) fn begin(&mut self, fold: FoldState, turn: &mut Turn<'_, C>) -> Life<C> {
         *self.lives += 1;
+        *self.in_doubt = false;
         let log_end = core::mem::take(self.log_end);
-        Some(Stage::Living(Box::new(Life::begin(fold, log_end, *self.lives, turn))))
+        Life::begin(fold, log_end, *self.lives, turn)
     }
 
     fn stop(&mut self, turn: &mut Turn<'_, C>) -> Option<Stage<C>> {
@@ -493,6 +468,8 @@ impl<C: Caller> Parts<'_, C> {
         let end = surveyed.as_ref().map(|survey| survey.extent.end).unwrap_or_default();
         // The end need not be told again before it moves.
         *self.log_end = end.max(*self.log_end);
+        // Who asks hears of it though no life should come of it.
+        *self.folded = stored(turn.me, &surveyed).or(*self.folded);
         let level = turn.settings.replica.feature_level;
         match judge(turn.me, level, surveyed) {
             Ok(Beginning::From(fold)) => {

@@ -39,6 +39,7 @@ impl<C: Caller> Life<C> {
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
+            Event::Resolve(resolution) => return self.on_resolution(resolution),
             Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
             Event::LogEnd(end) => self.log_end = end,
@@ -69,8 +70,11 @@ impl<C: Caller> Life<C> {
             Event::Tick => return self.step(Input::Tick, turn),
             Event::Settle => return self.settle(turn),
             // Of another time.
-            Event::Surveyed(..) | Event::Probed(..) | Event::Cleared(..) | Event::Installed(..) => {
-            }
+            Event::Surveyed(..)
+            | Event::LookedThrough(..)
+            | Event::Probed(..)
+            | Event::Cleared(..)
+            | Event::Installed(..) => {}
         }
         Ok(())
     }

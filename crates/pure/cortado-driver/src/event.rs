@@ -12,7 +12,7 @@ use core::error::Error;
 use cortado_model::{
     Findings, Generation, LogId, LogOffset, LogPosition, NodeId, Scn, StoreError, WallMillis,
 };
-use cortado_replica::{ClaimReason, Config, ReadNeed, RecordPage, ReplicaSet};
+use cortado_replica::{ClaimReason, Config, HistoryPoint, ReadNeed, RecordPage, ReplicaSet};
 
 /// What a driver is told. `C` is the caller: the driver gives it back with the answer.
 #[derive(Debug)]
@@ -70,6 +70,9 @@ pub enum Event<C> {
         /// What was found, human-readable.
         why: String,
     },
+    /// An operator has chosen which history goes on. Concerns a replica in doubt alone: one that
+    /// disputes its leader, is diverged, or has more than its log.
+    Resolve(Resolution),
     /// Finish what was begun, begin nothing, end. Told again: end now, whatever is open.
     Stop,
 
@@ -89,6 +92,8 @@ pub enum Event<C> {
 
     /// What was asked for with an action of the same number.
     Surveyed(JobId, Result<Survey, SurveyError>),
+    /// What its whole log names.
+    LookedThrough(JobId, Result<LookedThrough, SurveyError>),
     /// The log's extent.
     Extent(JobId, Result<LogExtent, AskLog>),
     /// Records of the log.
@@ -146,6 +151,31 @@ pub struct Survey {
     pub checkpoint: Option<Bytes>,
     /// Where the log begins and ends.
     pub extent: LogExtent,
+}
+
+/// Which history goes on, as an operator has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Whose history.
+    pub keep: NodeId,
+    /// What the replica that is told this has: the operator has decided about nothing else.
+    pub own: HistoryPoint,
+    /// What the chosen replica has folded, if it has gone on already: less is of no use to others.
+    pub beyond: LogOffset,
+}
+
+/// What a driver must know before it goes on with its own history in a log that has another one.
+#[derive(Clone, Debug)]
+pub struct LookedThrough {
+    /// Which log was found.
+    pub log: LogId,
+    /// The store's checkpoint: an encoded fold state.
+    pub checkpoint: Option<Bytes>,
+    /// Where the log ended.
+    pub end: LogPosition,
+    /// The highest generation that a record of the partition names below that, whether it counts or
+    /// not.
+    pub highest: Generation,
 }
 
 /// Where a log begins and ends.

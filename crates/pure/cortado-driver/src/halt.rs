@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Halt`].
 
+use crate::event::{Resolution, SurveyError};
 use alloc::string::{String, ToString};
 use cortado_model::{LogId, LogOffset, NodeId, StoreError};
 use cortado_replica::Stop;
@@ -27,6 +28,8 @@ pub(crate) enum Halt {
     LostRecord { holder: NodeId, below: LogOffset, why: String },
     /// The log cannot be used as it is now; what the replica has stays untouched.
     Unusable { why: String },
+    /// The log lacks what the replica has, which stays untouched.
+    Truncated { why: String },
     /// This build cannot read what counts, or this replica's history is not the leader's: nothing
     /// may be thrown away, and an operator must decide.
     StandsStill {
@@ -34,6 +37,10 @@ pub(crate) enum Halt {
         /// Another build could go on.
         needs_upgrade: bool,
     },
+    /// The same for its history alone: an operator can choose it, or another one.
+    Disputes { why: String },
+    /// That has been done.
+    Resolved(Resolution),
 }
 
 impl Halt {
@@ -44,7 +51,7 @@ impl Halt {
             Stop::Broken(_) => Halt::Broken { at, why },
             Stop::Behind(_) => Halt::Behind { at, why },
             Stop::NeedsUpgrade(_) => Halt::StandsStill { why, needs_upgrade: true },
-            Stop::Disputed(_) => Halt::StandsStill { why, needs_upgrade: false },
+            Stop::Disputed(_) => Halt::Disputes { why },
         }
     }
 
@@ -58,7 +65,7 @@ impl Halt {
     /// its log, so none is asked; what this one has may be all that is left of them.
     pub(crate) fn truncated(end: LogOffset, applied: LogOffset) -> Halt {
         let why = alloc::format!("the log ends at {end}, this replica has applied up to {applied}");
-        Halt::Unusable { why }
+        Halt::Truncated { why }
     }
 
     /// The log was deleted, or is not there for now: what this replica has may be all that is left.
@@ -76,12 +83,25 @@ impl Halt {
             | Halt::Behind { .. }
             | Halt::LostRecord { .. }
             | Halt::Unusable { .. }
-            | Halt::StandsStill { .. } => false,
+            | Halt::Truncated { .. }
+            | Halt::StandsStill { .. }
+            | Halt::Disputes { .. }
+            | Halt::Resolved(_) => false,
         }
     }
 }
 
 /// Duty 6: what each failure of the store means for the replica.
+impl From<SurveyError> for Halt {
+    /// Neither log nor store say where the replica stands.
+    fn from(error: SurveyError) -> Halt {
+        match error {
+            SurveyError::Log { why } => Halt::Unusable { why },
+            SurveyError::Store(error) => Halt::from(error),
+        }
+    }
+}
+
 impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Halt {
         match error {

@@ -39,11 +39,13 @@ mod rebuilding;
 mod recovery;
 mod remembered_answer;
 mod requests;
+mod resolving;
 mod restart;
 mod role;
 mod rounds;
 mod serving;
 mod settings;
+mod stage;
 mod standing;
 mod turn;
 mod write;
@@ -53,7 +55,8 @@ pub use bookmark::first_bookmark_at;
 pub use driver::Driver;
 pub use event::{
     AskLog, CopyCause, CopyError, CopyOf, CopyRefusal, DigestReport, Event, FollowError, Hashed,
-    JobId, LogExtent, PeerState, RecordOutcome, Surroundings, Survey, SurveyError,
+    JobId, LogExtent, LookedThrough, PeerState, RecordOutcome, Resolution, Surroundings, Survey,
+    SurveyError,
 };
 pub use idempotency::{BUDGET_BYTES, KeyedWrite};
 pub use leadership::FoldedLeadership;

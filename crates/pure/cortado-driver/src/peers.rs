@@ -96,8 +96,11 @@ impl<C> Life<C> {
                 Ok(())
             }
             Comparing::Diverged { own } => {
-                if let Some(conflict) = compare(own).conflict {
-                    turn.act(Action::AskToClaim { node: conflict.holder });
+                let compared = compare(own);
+                // Where none has more any longer, any that agrees will do.
+                let could = compared.conflict.map(|conflict| conflict.holder);
+                if let Some(node) = could.or(compared.agrees) {
+                    turn.act(Action::AskToClaim { node });
                 }
                 Ok(())
             }
@@ -113,7 +116,9 @@ impl<C> Life<C> {
     ) -> Result<(), Halt> {
         let is_behind = self.core.needs_records(self.log_end);
         let may_claim = answers.may_claim && !self.stopping && !is_behind;
-        if self.core.role() != Role::Disputed || !may_claim {
+        // A history that an operator has chosen needs no majority.
+        let disputes = self.core.role() == Role::Disputed && !self.core.fold().is_chosen();
+        if !disputes || !may_claim {
             return Ok(());
         }
         let own = Folded::of(self.core.fold());

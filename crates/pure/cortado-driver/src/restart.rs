@@ -5,6 +5,7 @@
 use crate::event::{LogExtent, Survey, SurveyError};
 use crate::halt::Halt;
 use crate::settings::Me;
+use crate::standing::Folded;
 use cortado_model::LogOffset;
 use cortado_replica::{DecodeError, FoldState, Need};
 
@@ -31,11 +32,7 @@ pub(crate) fn judge(
     level: u16,
     survey: Result<Survey, SurveyError>,
 ) -> Result<Beginning, Halt> {
-    let Survey { log, checkpoint, extent } = match survey {
-        Ok(survey) => survey,
-        Err(SurveyError::Log { why }) => return Err(Halt::Unusable { why }),
-        Err(SurveyError::Store(error)) => return Err(Halt::from(error)),
-    };
+    let Survey { log, checkpoint, extent } = survey.map_err(Halt::from)?;
     if let Some(wanted) = me.log
         && wanted != log
     {
@@ -76,6 +73,13 @@ pub(crate) fn judge(
         return Err(Halt::Trimmed { first });
     }
     Ok(Beginning::From(fold))
+}
+
+/// What a survey shows of the store, if it is this partition's.
+pub(crate) fn stored(me: &Me, surveyed: &Result<Survey, SurveyError>) -> Option<Folded> {
+    let checkpoint = surveyed.as_ref().ok()?.checkpoint.as_ref()?;
+    let fold = FoldState::decode(checkpoint).ok()?;
+    (fold.genesis.identity == me.genesis.identity).then(|| Folded::of(&fold))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use crate::role::ReplicaRole;
 use alloc::vec::Vec;
-use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, WallMillis};
+use cortado_model::{Generation, LogOffset, NodeId, ReplicaIncarnation, Scn, Sequence, WallMillis};
 use cortado_replica::{Claimant, FoldState, HistoryPoint};
 
 /// How a placed replica stands, as it says itself when another one asks.
@@ -62,6 +62,13 @@ impl Folded {
     /// The history that the claim of this generation found.
     pub(crate) fn over(&self) -> HistoryPoint {
         self.claimant.map_or(self.accepted, |claimant| claimant.over)
+    }
+
+    /// The last record that a leader may have served by: behind a claim and the barrier that opens
+    /// it nothing was served yet.
+    pub(crate) fn held(&self) -> Scn {
+        let accepted = self.accepted.scn;
+        if accepted.sequence > Sequence(1) { accepted } else { self.over().scn }
     }
 
     /// Whether both believe that the same replica has won the generation.

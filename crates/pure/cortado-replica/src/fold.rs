@@ -4,6 +4,7 @@
 //! Start reading at [`FoldState::judge`]. Source: docs/protocols/replication.md, "The fold".
 
 mod checkpoint;
+mod resolution;
 mod verdict;
 
 pub use verdict::{Breakage, Conflict, Stop, Verdict, VoidReason};
@@ -58,6 +59,8 @@ pub struct FoldState {
     /// The current leader goes on with another history than is here. Not stored: who begins before
     /// what it has sent finds it again.
     dispute: Option<Conflict>,
+    /// An operator has chosen this history, and the log does not say so yet. Not stored.
+    chosen: bool,
     /// Sections of a newer build's checkpoint that say nothing to this one: tag and content.
     unknown: Vec<(u16, Bytes)>,
 }
@@ -120,6 +123,7 @@ impl FoldState {
             indexes: Bytes::new(),
             gap: None,
             dispute: None,
+            chosen: false,
             unknown: Vec::new(),
             genesis,
         }
@@ -150,6 +154,11 @@ impl FoldState {
         self.trim.map_or(LogOffset::ZERO, |trim| trim.below)
     }
 
+    /// Whether an operator has chosen this history, and the log does not say so yet.
+    pub fn is_chosen(&self) -> bool {
+        self.chosen
+    }
+
     /// The last accepted record, and everything before it.
     pub fn history(&self) -> HistoryPoint {
         HistoryPoint { scn: self.last, chain: self.chain }
@@ -175,6 +184,12 @@ impl FoldState {
         match frame.kind {
             Kind::GENESIS => self.judge_genesis(frame),
             _ if !self.begun => Verdict::Void(VoidReason::BeforeGenesis),
+            Kind::CLAIM if self.resolves(frame) => self.judge_resolution(frame),
+            Kind::CLAIM if self.chosen && frame.header.scn.generation > self.generation() => {
+                let Header { scn, node: holder, .. } = frame.header;
+                let other = HistoryPoint { scn, chain: frame.chain };
+                Verdict::Stop(Stop::Disputed(Conflict { own: self.history(), other, holder }))
+            }
             Kind::CLAIM if frame.header.scn.generation > self.next_generation() => {
                 Verdict::Void(VoidReason::MissingClaim)
             }
@@ -186,6 +201,32 @@ impl FoldState {
             }
             Kind::CLAIM => self.judge_claim(frame),
             _ => self.judge_within(frame),
+        }
+    }
+
+    /// Whether a claim ends a dispute by an operator's word. It may skip generations: those between
+    /// have been claimed in a history that is not this one.
+    fn resolves(&self, frame: &Frame) -> bool {
+        let Header { scn, .. } = frame.header;
+        let is_later = scn.generation > self.generation() && scn.sequence == Sequence(0);
+        // What this build cannot read is judged as any claim is.
+        is_later
+            && matches!(frame.record(), Ok(Record { body: Body::Claim(claim), .. })
+                if claim.reason == ClaimReason::DisputeResolved)
+    }
+
+    /// Who has the history that goes on accepts the claim; all others lack it.
+    fn judge_resolution(&self, frame: &Frame) -> Verdict {
+        let read = frame.record();
+        match &read {
+            Ok(Record { header, body: Body::Claim(claim) })
+                if chain_after(self.chain, &frame.bytes) != frame.chain =>
+            {
+                let other = HistoryPoint { scn: claim.seen, chain: frame.chain };
+                let conflict = Conflict { own: self.history(), other, holder: header.node };
+                Verdict::Stop(Stop::Behind(conflict))
+            }
+            Ok(_) | Err(_) => counts(frame, read),
         }
     }
 
@@ -289,6 +330,7 @@ impl FoldState {
                 self.chain = chain_after(before.chain, bytes);
                 self.stepped_down = None;
                 self.dispute = None;
+                self.chosen = false;
                 self.leases.served = false;
                 let Header { node, incarnation, .. } = *header;
                 self.claimant = Some(Claimant { node, incarnation, over, opened });

@@ -191,7 +191,7 @@ impl fmt::Display for HistoryPoint {
 /// A node takes a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Why: for the audit, but for one that disputes the leader.
+    /// Why: for the audit, but for one that disputes the leader or resolves a dispute.
     pub reason: ClaimReason,
     /// Hash of what the decision rested on, as the journal tells it; 0 for nothing.
     pub evidence: u128,
@@ -219,6 +219,9 @@ pub enum ClaimReason {
     /// The leader goes on with another history than most replicas have. Counts only if that leader
     /// has not served before.
     LeaderDisputed,
+    /// An operator has chosen which of several histories goes on: the claimant's, as the chain hash
+    /// says. Whoever has another one copies it.
+    DisputeResolved,
     /// A reason that this build has no word for.
     Other(u8),
 }

@@ -24,7 +24,7 @@ use crate::protocol::{
     AppendFailure, AppendToken, Effect, Input, NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd,
     RequestId, Settings,
 };
-use crate::record::{Body, ChainHash, Change, Config, Header, Record};
+use crate::record::{Body, ChainHash, Change, ClaimReason, Config, Header, Record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -386,7 +386,13 @@ impl Replica {
         let Record { header, body } = record;
         let mine = header.node == self.me.node && header.incarnation == self.me.incarnation;
         match body {
-            Body::Claim(_) => self.on_generation(&header, mine, former, own.is_some(), out),
+            Body::Claim(claim) => {
+                if claim.reason == ClaimReason::DisputeResolved {
+                    // Others copy what is stored here.
+                    self.store_state(out);
+                }
+                self.on_generation(&header, mine, former, own.is_some(), out);
+            }
             Body::Transaction(transaction) => out.committed(header, transaction),
             Body::StepDown(step_down) => {
                 let generation = header.scn.generation;

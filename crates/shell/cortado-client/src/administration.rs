@@ -11,7 +11,8 @@ use crate::retry::Repeat;
 use cortado_wire::{
     ClusterAnswer, DatabaseAnswer, DatabaseBody, DatabasesAnswer, EventsAnswer, HandoffBody,
     MoveLimitsBody, MoveOrderBody, MovePlanAnswer, MovesAnswer, NodesAnswer, PartitionAnswer,
-    PartitionsAnswer, TableAnswer, TableBody, TablesAnswer, UpgradeAnswer, media,
+    PartitionsAnswer, ResolveAnswer, ResolveBody, TableAnswer, TableBody, TablesAnswer,
+    UpgradeAnswer, media,
 };
 use http::Method;
 use serde::Serialize;
@@ -128,6 +129,24 @@ impl Client {
         let call = Call::new(Method::POST, path, repeat).body(media::JSON, body);
         let answer = self.send(&call).await?;
         (!answer.body.is_empty()).then(|| parsed(&answer.body)).transpose()
+    }
+
+    /// What each replica of a partition has; with `keep`, and unless `dry_run`, the history of that
+    /// node goes on.
+    ///
+    /// # Errors
+    /// There is no such partition or node, it tells no history, or not all is done in time.
+    pub async fn resolve_partition(
+        &self,
+        database: &str,
+        partition: u32,
+        keep: Option<&str>,
+        dry_run: bool,
+    ) -> Result<ResolveAnswer, ClientError> {
+        let path = database_path(database, &format!("/partitions/{partition}:resolve"));
+        let body = json_of(&ResolveBody { keep: keep.map(str::to_owned), dry_run })?;
+        let call = Call::new(Method::POST, path, Repeat::Harmless).body(media::JSON, body);
+        parsed(&self.send(&call).await?.body)
     }
 
     /// Undoes handoffs, of one database or of all: leaderships go to the preferred nodes.

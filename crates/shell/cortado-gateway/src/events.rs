@@ -62,6 +62,8 @@ pub enum EventKind {
     Declaration,
     /// Replicas move to other nodes, or are planned to.
     Move,
+    /// An operator has chosen which of several histories goes on.
+    Resolution,
 }
 
 impl EventKind {
@@ -79,6 +81,7 @@ impl EventKind {
             EventKind::Health => "health",
             EventKind::Declaration => "declaration",
             EventKind::Move => "move",
+            EventKind::Resolution => "resolution",
         }
     }
 }

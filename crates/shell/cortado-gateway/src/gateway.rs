@@ -16,6 +16,7 @@ mod moves;
 mod pins;
 mod read;
 mod request;
+mod resolving;
 mod search;
 mod status;
 mod tables;
@@ -36,6 +37,7 @@ pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,
 };
+pub use resolving::ReplicaHistory;
 
 use crate::catalog::Catalog;
 use crate::decisions::Decisions;

@@ -53,8 +53,8 @@ pub use gateway::{
     AdminError, BulkKey, BulkOperation, BulkRequest, ChangeReader, Changes, ChangesError,
     Consistency, DatabaseSpec, Declared, Gateway, GatewayParts, IdempotencyKey, InvalidDeclaration,
     ListRequest, NameTaken, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError,
-    ScanPage, ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason, WriteError,
-    WriteReceipt, WriteRequest,
+    ReplicaHistory, ScanPage, ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason,
+    WriteError, WriteReceipt, WriteRequest,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

@@ -3,6 +3,7 @@
 //! Start reading at [`put_database`]; the views are in [`views`].
 
 pub(crate) mod moves;
+pub(crate) mod resolving;
 mod views;
 
 use crate::answer::{Answer, Content, empty, json};
@@ -15,7 +16,7 @@ use crate::services::NodeControl;
 use crate::target::{find_any_database, find_database, find_table};
 use bytes::Bytes;
 use cortado_document::{SchemaText, TableDefinition};
-use cortado_gateway::{DatabaseSpec, Declared, EventsError, JournalPosition};
+use cortado_gateway::{Database, DatabaseSpec, Declared, EventsError, JournalPosition};
 use cortado_model::NodeId;
 use cortado_wire::media::NDJSON;
 use cortado_wire::{
@@ -124,11 +125,7 @@ pub(crate) async fn hand_off(call: &Call<'_>, body: ReceivedBody) -> Result<Answ
     };
     let name = call.captures.database;
     let database = find_any_database(call.catalog, name)?;
-    let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
-    let Some(partition) = partition else {
-        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
-        return Err(Failure::new(Code::NoSuchPartition, detail));
-    };
+    let partition = find_partition(call, database)?;
     let services = call.services();
     let handed = services.hand_off(database, partition, to, call.deadline).await;
     handed.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
@@ -285,6 +282,14 @@ fn dev_node<'a>(call: &'a Call<'_>) -> Result<(&'a dyn NodeControl, NodeId), Fai
     };
     let node = NodeId::parse(call.captures.item).ok_or_else(no_such_node)?;
     Ok((nodes, node))
+}
+
+fn find_partition(call: &Call<'_>, database: &Database) -> Result<u32, Failure> {
+    let partition = call.captures.item.parse().ok().filter(|number| *number < database.partitions);
+    partition.ok_or_else(|| {
+        let detail = format!("the database has partitions 0 to {}", database.partitions - 1);
+        Failure::new(Code::NoSuchPartition, detail)
+    })
 }
 
 fn registered_node(call: &Call<'_>, name: &str) -> Result<NodeId, Failure> {

@@ -7,8 +7,9 @@ use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeReader, ChangeStatus, Changes,
     ChangesError, Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError,
-    Gateway, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest,
-    Served, Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
+    Gateway, JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ReplicaHistory,
+    ScanPage, ScanRequest, Served, Status, StoredDocument, Table, UpgradeStatus, WriteError,
+    WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError, Nodes};
@@ -145,6 +146,24 @@ impl Services for Gateway {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(Gateway::hand_off(self, database, partition, to, deadline))
+    }
+
+    fn histories<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>> {
+        Box::pin(Gateway::histories(self, database, partition))
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        keep: NodeId,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(Gateway::resolve(self, database, partition, keep, deadline))
     }
 
     fn rebalance<'a>(

@@ -207,6 +207,7 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
         }
         AdminError::NotRegistered => Failure::new(Code::NoSuchNode, detail),
         AdminError::NodeRuns
+        | AdminError::NoHistory { .. }
         | AdminError::NodeDrained
         | AdminError::LastNode
         | AdminError::NotPlanned { .. }
@@ -234,6 +235,9 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             let next = match why {
                 Uncertainty::Write(_) | Uncertainty::NotVisible | Uncertainty::Unfinished(_) => {
                     "repeat the request: a declaration does nothing twice"
+                }
+                Uncertainty::Unresolved => {
+                    "GET /admin/v1/cluster shows the replicas; repeat the request"
                 }
                 Uncertainty::Interrupted
                 | Uncertainty::LeaderSilent

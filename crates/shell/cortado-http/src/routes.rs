@@ -18,8 +18,8 @@ use std::future::ready;
 use words::{
     ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
     DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FINISH_UPGRADE, FOREIGN,
-    GET_HEADERS, GET_UPGRADE, LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED, MISSING,
-    MOVE_ORDER, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH,
+    GET_HEADERS, GET_UPGRADE, HANDED_OFF, LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED,
+    MISSING, MOVE_ORDER, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH,
     TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN,
     error, found, needed, optional,
 };
@@ -347,15 +347,20 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Hands the leadership of a partition to another replica, where it stays",
             headers: ADMIN_HEADERS,
             body: RequestBody::Optional(&[(JSON, "HandoffBody")]),
-            answers: &[
-                found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),
-                Answer {
-                    status: 204,
-                    about: "Done; the database was dropped meanwhile.",
-                    media: &[],
-                    headers: &[],
-                },
-            ],
+            answers: HANDED_OFF,
+            ..PLAIN
+        },
+    ),
+    writes(
+        Handler::Service(|call, body| Box::pin(admin::resolving::resolve(call, body))),
+        Description {
+            id: "resolve_partition",
+            method: "POST",
+            path: "/admin/v1/databases/{database}/partitions/{partition}:resolve",
+            summary: "Shows replicas with different histories, and lets one of them go on",
+            headers: ADMIN_HEADERS,
+            body: RequestBody::Optional(&[(JSON, "ResolveBody")]),
+            answers: &[found("What each replica had.", &[(JSON, "ResolveAnswer")])],
             ..PLAIN
         },
     ),

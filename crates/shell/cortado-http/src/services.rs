@@ -8,8 +8,8 @@ use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, Changes, ChangesError,
     Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, JournalPosition,
-    ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served, Status,
-    StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
+    ListRequest, NotReady, ReadError, ReadOptions, ReplicaHistory, ScanPage, ScanRequest, Served,
+    Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
 };
 use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError};
@@ -143,6 +143,22 @@ pub trait Services: Send + Sync {
         database: &'a Database,
         partition: u32,
         to: Option<NodeId>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>>;
+
+    /// What each replica of a partition has.
+    fn histories<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>>;
+
+    /// Lets the history of one replica go on.
+    fn resolve<'a>(
+        &'a self,
+        database: &'a Database,
+        partition: u32,
+        keep: NodeId,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>>;
 

@@ -396,6 +396,7 @@ impl ReplicaTask {
             Action::ReadPage { job, from, bytes_max } => self.reading.want(job, from, bytes_max),
             Action::AskExtent(job) => self.work.ask_extent(job),
             Action::Survey(job) => self.work.survey(job),
+            Action::LookThrough(job) => self.work.look_through(job),
             Action::Find { job, keys, names } => return self.work.find(job, keys, names),
             Action::Apply { job, batch, last, transactions } => {
                 self.handle.show_applying(last);

@@ -308,6 +308,9 @@ impl Peer for NodeService {
             Message::Digest { partition, report } => self.send(partition, Event::Digest(report)),
             Message::Claim { partition } => self.claim(partition),
             Message::Condemned { partition, why } => self.send(partition, Event::Condemned { why }),
+            Message::Resolve { partition, resolution } => {
+                self.send(partition, Event::Resolve(resolution));
+            }
             Message::LogGrew { partition, end } => self.read_log(partition, end),
             Message::Reach(reach) => self.hear_of(&reach),
         }

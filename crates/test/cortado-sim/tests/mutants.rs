@@ -203,6 +203,11 @@ fn throwing_away_what_only_a_person_can_judge_is_found() {
 }
 
 #[test]
+fn going_on_in_a_generation_that_the_log_knows_is_found() {
+    check(Mutant::LooksThroughNothing, Scenario::Disputed, &["resolved"]);
+}
+
+#[test]
 fn forgetting_where_an_operator_has_placed_a_leadership_is_found() {
     check(Mutant::ForgetsPins, Scenario::Pinned, &["pinned"]);
 }

@@ -16,7 +16,7 @@ const CAPACITY: usize = 128;
 wire_enum!(Message {
     0 => Progress(progress), 1 => Digest { partition, report }, 2 => Condemned { partition, why },
     3 => Claim { partition }, 4 => LogGrew { partition, end },
-    5 => Reach(reach),
+    5 => Reach(reach), 6 => Resolve { partition, resolution },
 });
 
 wire_struct!(Reach { by, failed, served });

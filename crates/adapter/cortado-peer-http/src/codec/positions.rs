@@ -3,7 +3,7 @@
 use super::input::{Input, WireError};
 use super::wire::{Wire, put_number, put_string};
 use bytes::{BufMut, BytesMut};
-use cortado_driver::{DigestReport, Folded, PeerStanding, ReplicaRole};
+use cortado_driver::{DigestReport, Folded, PeerStanding, ReplicaRole, Resolution};
 use cortado_model::{
     DatabaseId, DocumentKey, EntryRange, Etag, Generation, IndexId, LogOffset, NodeId,
     NodeIncarnation, PartitionId, RememberedKey, ReplicaIncarnation, Scn, StoreError,
@@ -26,6 +26,7 @@ wire_struct! {
     Folded { generation, below, accepted, claimant }
     PeerStanding { node, incarnation, role, folded, wall }
     DigestReport { node, at, below, digest }
+    Resolution { keep, own, beyond }
     ReplicaProgress { partition, role, leader, applied, folded, has_room }
     EntryRange { within, prefix, low, high, descending }
 }

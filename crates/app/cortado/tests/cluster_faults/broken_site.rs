@@ -6,6 +6,7 @@
 use crate::harness::http::Http;
 use crate::harness::ran::{Ran, binary};
 use crate::harness::{BOUND, Server};
+use crate::log_tools::LogTools;
 use cortado_kafka_brokers::{BrokerStatus, KafkaBrokers, Pace, brokers_for_test};
 use cortado_relay::{Relay, TcpRelay};
 use serde_json::{Value, json};
@@ -20,11 +21,12 @@ use tokio::runtime::Runtime;
 pub(crate) const NODES: usize = 3;
 const BROKERS: u32 = 3;
 /// Between two looks at a condition: processes and brokers share this machine.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// Three nodes, three brokers, a router, and what is between them.
 pub(crate) struct BrokenSite {
     pub(crate) brokers: KafkaBrokers,
+    pub(crate) tools: LogTools,
     pub(crate) ways: Vec<Ways>,
     nodes: Vec<Option<Server>>,
     router: Option<Server>,
@@ -51,7 +53,9 @@ impl BrokenSite {
         let ways = (0..NODES).map(|node| Ways::of(node, &brokers, &runtime)).collect();
         let folder = tempfile::tempdir().expect("the machine has a directory for tests");
         let nodes = (0..NODES).map(|_| None).collect();
-        let mut site = BrokenSite { brokers, ways, nodes, router: None, folder, _runtime: runtime };
+        let (tools, router) = (LogTools::new(brokers.bootstrap()), None);
+        let mut site =
+            BrokenSite { brokers, tools, ways, nodes, router, folder, _runtime: runtime };
         let mut init = site.cortado(&["cluster", "init"], &site.brokers.bootstrap());
         init.args(["--output", "json"]);
         Ran::of(init, "").done();
@@ -64,14 +68,23 @@ impl BrokenSite {
     }
 
     fn declare(&self) {
-        let mut http = self.http();
-        let wanted = json!({"partitions": 6, "replication": NODES});
-        let created = http.put("/admin/v1/databases/fault", &wanted);
-        assert_eq!(created.status, 201, "{created:?}");
-        for table in ["register", "ledger"] {
-            let path = format!("/admin/v1/databases/fault/tables/{table}");
-            let created = http.put(&path, &json!({"key": ["id"]}));
-            assert_eq!(created.status, 201, "{created:?}");
+        self.create("fault", 6, &["register", "ledger"]);
+    }
+
+    /// Makes a database with these tables; on a busy machine that may take more than one request.
+    pub(crate) fn create(&self, name: &str, partitions: usize, tables: &[&str]) {
+        let path = format!("/admin/v1/databases/{name}");
+        let wanted = json!({"partitions": partitions, "replication": NODES});
+        let is_done = |http: &mut Http, path: &str, wanted: &Value| {
+            let created = http.put(path, wanted);
+            let may_pass = matches!(created.status, 200 | 201 | 503 | 504);
+            assert!(may_pass, "{path}: {created:?}");
+            created.status < 300
+        };
+        self.wait_until("created", |http| is_done(http, &path, &wanted));
+        for table in tables {
+            let (path, wanted) = (format!("{path}/tables/{table}"), json!({"key": ["id"]}));
+            self.wait_until("created", |http| is_done(http, &path, &wanted));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Start reading at [`Fault::strike`].
 
 use super::broken_site::{BrokenSite, NODES, Ways};
+use super::topic_faults;
 use crate::harness::Random;
 use cortado_relay::{Cut, Direction, TcpFaults, TcpRelay, UdpFaults};
 use std::thread;
@@ -49,6 +50,20 @@ pub(crate) enum Fault {
     CutToPeers,
     /// Both at once, from the log and from the others.
     CutFromAll,
+    /// A setting of the logs' topic is changed by somebody, and changed back.
+    SettingChanged,
+    /// The same of the topic of `_cluster`.
+    ClusterSettingChanged,
+    /// Somebody writes into the logs: bytes that say nothing, and transactions.
+    StrangersWrite,
+    /// The logs forget what a node lacks that does not run.
+    TrimmedMeanwhile,
+    /// The topic of a database is deleted.
+    TopicDeleted,
+    /// The same, and created again.
+    TopicRecreated,
+    /// A replica that was not in sync comes to lead a topic: what was acknowledged is gone there.
+    UncleanElection,
 }
 
 /// How long cuts last: longer than it takes to find a leader dead.
@@ -56,7 +71,7 @@ const CUT: Duration = Duration::from_secs(5);
 
 impl Fault {
     /// All of them.
-    pub(crate) const ALL: [Fault; 19] = [
+    pub(crate) const ALL: [Fault; 26] = [
         Fault::NodeKilled,
         Fault::NodeStopped,
         Fault::NodePaused,
@@ -76,6 +91,13 @@ impl Fault {
         Fault::CutFromPeers,
         Fault::CutToPeers,
         Fault::CutFromAll,
+        Fault::SettingChanged,
+        Fault::ClusterSettingChanged,
+        Fault::StrangersWrite,
+        Fault::TrimmedMeanwhile,
+        Fault::TopicDeleted,
+        Fault::TopicRecreated,
+        Fault::UncleanElection,
     ];
 
     /// Lets it happen for a while; [`BrokenSite::heal`] makes good what is left of it.
@@ -143,6 +165,13 @@ impl Fault {
                 let both = [Direction::In, Direction::Out];
                 cut(&site.ways[node], &both, &both);
             }
+            Fault::SettingChanged => topic_faults::change_setting(site),
+            Fault::ClusterSettingChanged => topic_faults::change_setting_of_cluster(site),
+            Fault::StrangersWrite => topic_faults::write_as_stranger(site),
+            Fault::TrimmedMeanwhile => topic_faults::forget_what_a_node_lacks(site),
+            Fault::TopicDeleted => topic_faults::delete_topic(site),
+            Fault::TopicRecreated => topic_faults::create_topic_anew(site),
+            Fault::UncleanElection => topic_faults::elect_uncleanly(site),
         }
     }
 }

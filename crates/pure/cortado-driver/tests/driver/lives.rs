@@ -243,7 +243,7 @@ fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
     rig.checkpoint = checkpoint;
     rig.survey(LOG, 0);
     rig.settle();
-    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    assert_eq!(rig.driver.role(), ReplicaRole::Disputed);
     assert!(rig.wanted.is_empty() && !rig.driver.stands_still());
     assert!(matches!(rig.news[..], [News::Contradicted { at: None, .. }]), "{:?}", rig.news);
     rig.now = rig.driver.wake_at().expect("it looks again");

@@ -156,7 +156,7 @@ fn check_an_end_in_the_past(unread: Option<FollowError>, role: ReplicaRole) {
 fn a_log_that_ends_before_what_was_folded_is_read_before_anything_is_published() {
     check_an_end_in_the_past(None, ReplicaRole::Leader);
     let truncated = FollowError::Truncated { end: LogOffset(1) };
-    check_an_end_in_the_past(Some(truncated), ReplicaRole::Offline);
+    check_an_end_in_the_past(Some(truncated), ReplicaRole::Disputed);
     let replaced = FollowError::Replaced { found: LogId(8) };
     check_an_end_in_the_past(Some(replaced), ReplicaRole::Offline);
     check_an_end_in_the_past(Some(FollowError::Missing), ReplicaRole::Offline);
@@ -338,6 +338,6 @@ fn a_log_that_cannot_be_read_is_treated_by_its_kind() {
     check(FollowError::Unavailable, ReplicaRole::Follower, false);
     check(FollowError::Trimmed { first: LogOffset(5) }, ReplicaRole::Restoring, false);
     check(FollowError::Broken { why: "x".to_owned() }, ReplicaRole::Restoring, false);
-    check(FollowError::Truncated { end: LogOffset(0) }, ReplicaRole::Offline, false);
+    check(FollowError::Truncated { end: LogOffset(0) }, ReplicaRole::Disputed, false);
     check(FollowError::Replaced { found: LogId(8) }, ReplicaRole::Offline, true);
 }

@@ -4,6 +4,7 @@ mod bulks;
 mod lives;
 mod log;
 mod peers;
+mod resolving;
 mod rig;
 mod rounds;
 mod trims;

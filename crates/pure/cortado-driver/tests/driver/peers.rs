@@ -326,7 +326,7 @@ fn a_question_that_is_never_answered_is_asked_again() {
 }
 
 /// It disputes generation 2 of node 2, whose leader has lost a write.
-fn disputing() -> Rig {
+pub(crate) fn disputing() -> Rig {
     let mut rig = following();
     of_node_2(&mut rig, scn(1, 2), Body::Transaction(Transaction::default()));
     let claim = Claim { reason: ClaimReason::LeaderDead, evidence: 0, seen: Scn::ZERO };
@@ -380,7 +380,7 @@ fn who_disputes_a_leader_stands_still_when_that_serves() {
     let mut rig = disputing();
     let job = take_question(&mut rig).expect("it asks at once");
     of_node_2(&mut rig, scn(2, 2), Body::Transaction(Transaction::default()));
-    assert!(rig.driver.stands_still() && rig.driver.role() == ReplicaRole::Offline);
+    assert!(rig.driver.stands_still() && rig.driver.role() == ReplicaRole::Disputed);
     let same = [peer(&rig, 2), peer(&rig, 3)];
     answer(&mut rig, job, &same, 0);
     assert!(!rig.append());

@@ -243,6 +243,7 @@ impl Sections {
             indexes: self.indexes,
             gap: self.gap,
             dispute: None,
+            chosen: false,
             unknown: self.unknown,
         })
     }

@@ -368,6 +368,53 @@ fn a_leader_that_has_served_is_disputed_too_late() {
     check_from(&served, claim(5), CHAIN, Want::Accepted);
 }
 
+fn resolving(generation: u32) -> Record {
+    let claim = Claim { reason: ClaimReason::DisputeResolved, evidence: 0, seen: scn(4, 7) };
+    record(scn(generation, 0), Body::Claim(claim))
+}
+
+#[test]
+fn a_claim_that_resolves_a_dispute_counts_for_who_has_its_history() {
+    let mut served = at_4_7();
+    served.leases.served = true;
+    check_from(&served, resolving(5), CHAIN, Want::Accepted);
+    // Generations between may have been claimed in another history.
+    check_from(&served, resolving(8), CHAIN, Want::Accepted);
+    check_from(&served, resolving(4), CHAIN, Want::Void(VoidReason::NotNextGeneration));
+    check_from(&served, resolving(3), CHAIN, Want::Void(VoidReason::NotNextGeneration));
+    // Who has another one lacks it, however much it has.
+    for generation in [5, 8] {
+        let (bytes, chain) = encode(PARTITION, &resolving(generation), ChainHash(98));
+        let (own, other) = (served.history(), HistoryPoint { scn: scn(4, 7), chain });
+        let conflict = Conflict { own, other, holder: LEADER.0 };
+        check_bytes(&served, &bytes, Want::Stop(Stop::Behind(conflict)));
+    }
+}
+
+#[test]
+fn a_chosen_history_goes_on_with_its_own_claim_alone() {
+    let end = LogPosition { offset: LogOffset(40), epoch: 3 };
+    let chosen = at_4_7().chosen(LogId(6), end, Generation(6));
+    assert_eq!((chosen.last, chosen.chain, chosen.position), (scn(6, 0), CHAIN, end));
+    assert_eq!((chosen.trimmed_below(), chosen.agreed()), (end.offset, scn(4, 7)));
+    let conflict = chosen.dispute().expect("the log does not say so yet");
+    assert_eq!((chosen.is_chosen(), conflict.own.scn), (true, scn(4, 7)));
+    // What comes late counts for nothing, the former leader's included.
+    let check_next = |record, previous, want| check_from(&chosen, record, previous, want);
+    check_next(transaction(4, 8), CHAIN, Want::Void(VoidReason::Zombie));
+    check_next(transaction(6, 1), CHAIN, Want::Void(VoidReason::Stranger));
+    check_next(resolving(7), CHAIN, Want::Accepted);
+    // Another claim that comes first has taken the generation.
+    let (bytes, chain) = encode(PARTITION, &claim(7), ChainHash(98));
+    let other = HistoryPoint { scn: scn(7, 0), chain };
+    let conflict = Conflict { own: chosen.history(), other, holder: LEADER.0 };
+    check_bytes(&chosen, &bytes, Want::Stop(Stop::Disputed(conflict)));
+    // Where the log has no later generation, the sequence stays.
+    let chosen = at_4_7().chosen(LogId(6), end, Generation(3));
+    assert_eq!((chosen.last, chosen.generation()), (scn(4, 7), Generation(4)));
+    check_from(&chosen, transaction(4, 8), CHAIN, Want::Void(VoidReason::Stranger));
+}
+
 /// Folds `records`, each chained to the one that was accepted before it, behind 4:7.
 fn folded(records: &[Record]) -> FoldState {
     let mut state = at_4_7();

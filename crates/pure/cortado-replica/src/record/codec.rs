@@ -254,6 +254,7 @@ fn reason_number(reason: ClaimReason) -> u8 {
         ClaimReason::Ordered => 6,
         ClaimReason::ClaimantDiverged => 7,
         ClaimReason::LeaderDisputed => 8,
+        ClaimReason::DisputeResolved => 9,
         ClaimReason::Other(number) => number,
     }
 }
@@ -268,6 +269,7 @@ fn reason_of(number: u8) -> ClaimReason {
         6 => ClaimReason::Ordered,
         7 => ClaimReason::ClaimantDiverged,
         8 => ClaimReason::LeaderDisputed,
+        9 => ClaimReason::DisputeResolved,
         other => ClaimReason::Other(other),
     }
 }

@@ -3,13 +3,15 @@
 //! Start reading at [`Replica::on_claim_wanted`]. Source: docs/protocols/replication.md, "Taking
 //! over".
 
+use super::identity::genesis_record;
 use super::outbox::Outbox;
 use super::publish::take_token;
 use super::{PendingClaim, Replica, Stage};
-use crate::protocol::Effect;
-use crate::record::{Body, Claim, ClaimReason, Header, Record, encode_at};
+use crate::protocol::{Effect, Now};
+use crate::record::{Body, Claim, ClaimReason, Genesis, Header, Origin, Record, encode_at};
 use alloc::vec;
-use cortado_model::Scn;
+use bytes::Bytes;
+use cortado_model::{LogOffset, Scn};
 
 impl Replica {
     /// A follower that knows no better sends its claim; whether it counts, the log says.
@@ -21,7 +23,7 @@ impl Replica {
     ) {
         let Stage::Follower { claim: None } = self.stage else { return };
         let generation = self.fold.next_generation();
-        let disputes = reason == ClaimReason::LeaderDisputed;
+        let disputes = matches!(reason, ClaimReason::LeaderDisputed | ClaimReason::DisputeResolved);
         let may_claim = self.fold.begun
             && self.fold.replicas.may_claim(self.me.node)
             && self.fold.dispute().is_some() == disputes;
@@ -41,9 +43,29 @@ impl Replica {
         let level = self.fold.feature_level;
         let (bytes, _) = encode_at(level, partition, &record, self.fold.chain);
         let token = take_token(&mut self.next_token);
-        out.effect(Effect::Append { token, records: vec![bytes] });
+        // A log that has lost everything begins anew, and who has nothing learns whose it is.
+        let begins = self.fold.position.offset == LogOffset::ZERO;
+        let records = match begins {
+            true => vec![self.genesis_anew(out.now), bytes],
+            false => vec![bytes],
+        };
+        out.effect(Effect::Append { token, records });
         let give_up_at = out.now.clock.plus(self.settings.retry_ms);
         self.stage =
             Stage::Follower { claim: Some(PendingClaim { generation, token, give_up_at }) };
+    }
+
+    /// The genesis of this partition, which continues what is folded here.
+    fn genesis_anew(&self, now: Now) -> Bytes {
+        let fold = &self.fold;
+        let origin = Origin {
+            cluster: fold.genesis.identity.cluster,
+            partition: fold.genesis.identity.partition,
+            log: fold.log,
+            history: fold.history(),
+            time: fold.time,
+        };
+        let genesis = Genesis { origin: Some(origin), ..fold.genesis.clone() };
+        genesis_record(&genesis, &self.me, now)
     }
 }

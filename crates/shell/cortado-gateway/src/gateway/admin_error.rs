@@ -34,6 +34,12 @@ pub enum AdminError {
     /// No node of that name has ever registered.
     #[error("no node of that name has ever registered")]
     NotRegistered,
+    /// The node does not run, has no such replica, or copies one just now.
+    #[error("the replica of {node} tells no history: it must run, and not be copying another one")]
+    NoHistory {
+        /// Its name.
+        node: String,
+    },
     /// The node leads nothing until it is resumed.
     #[error("the node is drained; resume it first")]
     NodeDrained,
@@ -106,6 +112,7 @@ impl AdminError {
             | AdminError::NoSuchTable
             | AdminError::NoSuchPartition
             | AdminError::CannotLead
+            | AdminError::NoHistory { .. }
             | AdminError::NotRegistered
             | AdminError::NodeDrained
             | AdminError::LastNode
@@ -241,6 +248,9 @@ pub enum Uncertainty {
         /// The node.
         to: NodeId,
     },
+    /// Replicas were told which history goes on, and are not done yet.
+    #[error("the replicas were told which history goes on, and not all of them have it yet")]
+    Unresolved,
     /// The leader has stepped down.
     #[error("the leader stepped down, but its successor does not serve yet")]
     NoSuccessor(#[source] ReadError),

@@ -263,7 +263,7 @@ fn outcome_of(to: NodeId, leader: Option<NodeId>) -> String {
     }
 }
 
-fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
+pub(super) fn partition_of(database: &Database, number: u32) -> Result<PartitionId, AdminError> {
     let is_there = number < database.partitions;
     is_there.then(|| database.partition_id(number)).ok_or(AdminError::NoSuchPartition)
 }

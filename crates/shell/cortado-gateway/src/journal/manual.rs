@@ -79,6 +79,10 @@ fn usual(kind: EventKind) -> (&'static str, &'static str) {
             "cortado handoff DATABASE/PARTITION --to NODE",
             "cortado handoff DATABASE/PARTITION --to the node that led before",
         ),
+        EventKind::Resolution => (
+            "cortado partition resolve DATABASE/PARTITION --keep NODE",
+            "cannot be undone; a copy of a data directory holds what was given up",
+        ),
         EventKind::Resync => (
             "stop the node, delete its store, start it: it copies its peers",
             "nothing to undo: the replica holds the same state again",

@@ -8,8 +8,9 @@ use cortado_document::TableDefinition;
 use cortado_gateway::{
     AdminError, BulkRequest, Catalog, ChangeOrder, ChangePlan, ChangeStatus, ChangesError,
     Database, DatabaseSpec, DecisionEvent, Declared, DocumentPage, EventsError, InvalidDeclaration,
-    JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ScanPage, ScanRequest, Served,
-    Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
+    JournalPosition, ListRequest, NotReady, ReadError, ReadOptions, ReplicaHistory, ScanPage,
+    ScanRequest, Served, Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt,
+    WriteRequest,
 };
 use cortado_metrics::Registry;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
@@ -140,6 +141,24 @@ impl Services for Empty {
         _: &'a Database,
         _: u32,
         _: Option<NodeId>,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchPartition) })
+    }
+
+    fn histories<'a>(
+        &'a self,
+        _: &'a Database,
+        _: u32,
+    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>> {
+        Box::pin(async { Err(AdminError::NoSuchPartition) })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Database,
+        _: u32,
+        _: NodeId,
         _: Instant,
     ) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchPartition) })

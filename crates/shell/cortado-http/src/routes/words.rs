@@ -117,6 +117,16 @@ pub(super) const PAGE: &[Answer] = &[Answer {
     media: &[(JSON, "Page")],
     headers: LISTED,
 }];
+/// Of a handoff.
+pub(super) const HANDED_OFF: &[Answer] = &[
+    found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),
+    Answer {
+        status: 204,
+        about: "Done; the database was dropped meanwhile.",
+        media: &[],
+        headers: &[],
+    },
+];
 pub(super) const DONE: &[Answer] =
     &[Answer { status: 204, about: "Done.", media: &[], headers: &[] }];
 pub(super) const DELETED: &[Answer] =

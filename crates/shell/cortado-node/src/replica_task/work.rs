@@ -7,7 +7,7 @@ use super::asking::{ask_peers, ask_to_claim};
 use super::copying::copy;
 use super::hashing::hash;
 use super::surroundings::{ask_around, look_around};
-use super::surveying::{ask_extent, survey};
+use super::surveying::{ask_extent, look_through, survey};
 use crate::asker::{Asker, Input};
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
@@ -68,6 +68,19 @@ impl Work {
             let surveyed = survey(&host, partition, &origin).await;
             // A task that has ended wants to know nothing any more; so below.
             let _ = ended.send(Event::Surveyed(job, surveyed));
+        });
+    }
+
+    /// Reads the whole log, beside the task.
+    pub(super) fn look_through(&self, job: JobId) {
+        let (host, origin) = (Arc::clone(&self.host), Arc::clone(&self.origin));
+        let (handle, ended) = (Arc::clone(&self.handle), self.ended.clone());
+        self.host.tasks.spawn(async move {
+            let found = look_through(&host, handle.partition, &origin).await;
+            if let Err(error) = &found {
+                warn!(parent: &handle.span, ?error, "log not looked through");
+            }
+            let _ = ended.send(Event::LookedThrough(job, found));
         });
     }
 

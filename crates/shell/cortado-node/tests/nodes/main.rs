@@ -4,6 +4,7 @@
 
 mod world;
 mod held_log;
+mod disputes;
 mod distance;
 mod documents;
 mod failovers;

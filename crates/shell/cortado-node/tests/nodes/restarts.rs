@@ -120,8 +120,10 @@ async fn a_store_is_tried_again_where_that_may_help() {
     check_filled(&music, 20).await;
     music.await_leaders(&[N1]).await;
     assert!(says(&world, N2, "no descriptors").await && says(&world, N3, "the last copy").await);
-    let warnings = world.gateway.ready().await.unwrap();
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    eventually_asking("it is ready, and says what is wrong with two nodes", async || {
+        world.gateway.ready().await.is_ok_and(|warnings| warnings.len() == 2)
+    })
+    .await;
     // Both were looked into and opened at the start.
     let tries = |node| world.stores.tries_in_vain.lock().unwrap()[&node];
     eventually("it is tried again", || tries(N2) >= 4).await;

@@ -102,6 +102,8 @@ pub enum Mutant {
     ForgetsLeaders,
     /// A replica that cannot follow its log any more hears only that nothing new is there.
     HidesLogFailures,
+    /// Who goes on with its own history does not look which generations the log names.
+    LooksThroughNothing,
     /// A client of the brokers breaks a rule; only where a world has brokers.
     Client(ClientDefect),
     /// The brokers break a promise.
@@ -137,7 +139,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 55] = [
+    const OWN: [Mutant; 56] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -184,6 +186,7 @@ impl Mutant {
         Mutant::HurriesLogTime,
         Mutant::ForgetsLeaders,
         Mutant::HidesLogFailures,
+        Mutant::LooksThroughNothing,
         Mutant::TakesAllForCaughtUp,
         Mutant::ForgetsMoves,
         Mutant::DeletesEarly,

@@ -31,6 +31,7 @@ mod outvoting;
 mod peers;
 mod placing;
 mod planting;
+mod resolving;
 mod serving;
 mod shared_beats;
 mod shared_log;
@@ -146,6 +147,8 @@ struct Partition {
     committed_end: LogOffset,
     /// What its log has lost.
     lost: Option<LostTail>,
+    /// Whose history an operator has chosen.
+    chosen: Option<resolving::Chosen>,
 }
 
 /// What a partition's log has lost.
@@ -177,6 +180,8 @@ enum Phase {
     Quiet { since: Moment },
     /// Or something has struck that only a person can mend: it must not become worse.
     Keeping { since: Moment },
+    /// That person does, then: one history must go on.
+    Resolving { since: Moment },
     /// It has.
     Over,
 }

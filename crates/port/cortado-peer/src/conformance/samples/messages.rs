@@ -4,14 +4,17 @@
 
 use super::{ASKING, PARTITION, SCN_MAX, leaders, scn};
 use crate::{Message, Progress, Reach, ReplicaProgress};
-use cortado_driver::{DigestReport, ReplicaRole};
+use cortado_driver::{DigestReport, ReplicaRole, Resolution};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, WallMillis};
+use cortado_replica::{ChainHash, HistoryPoint};
 
 /// Each variant of each part of a message, as the node that asks tells it.
 pub(in crate::conformance) fn messages() -> Vec<Message> {
     let (node, at, below) = (ASKING, scn(1_000), LogOffset(1_001));
     let report = DigestReport { node, at, below, digest: u128::MAX };
     let partition = PARTITION;
+    let own = HistoryPoint { scn: at, chain: ChainHash(u128::MAX) };
+    let resolution = Resolution { keep: NodeId(3), own, beyond: below };
     each! {
         Message::Progress(_) => reports_of_progress().into_iter().map(Message::Progress),
         Message::Digest { .. } => [Message::Digest { partition, report }],
@@ -19,6 +22,7 @@ pub(in crate::conformance) fn messages() -> Vec<Message> {
             [Message::Condemned { partition, why: "n1 and n3 hash to »ff«".to_owned() }]
         },
         Message::Claim { .. } => [Message::Claim { partition }],
+        Message::Resolve { .. } => [Message::Resolve { partition, resolution }],
         Message::LogGrew { .. } => [log_grew(u64::MAX)],
         Message::Reach(_) => [
             Message::Reach(Reach { by: node, failed: vec![NodeId(1), NodeId(3)], served: vec![] }),

@@ -127,6 +127,8 @@ pub enum CoveragePoint {
     Ended,
     /// A replica rested because it holds more than its log.
     Robbed,
+    /// Histories had parted, and the one that an operator has chosen goes on.
+    Resolved,
     /// A replica stood still before a record that it cannot read.
     StoodStill,
     /// A replica did not follow a leader that went on with another history.
@@ -224,7 +226,7 @@ pub enum CoveragePoint {
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
     /// above, and few the one before it.
-    pub const ALL: [CoveragePoint; 103] = [
+    pub const ALL: [CoveragePoint; 104] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -284,6 +286,7 @@ impl CoveragePoint {
         CoveragePoint::LookedTooLate,
         CoveragePoint::Ended,
         CoveragePoint::Robbed,
+        CoveragePoint::Resolved,
         CoveragePoint::StoodStill,
         CoveragePoint::Disputed,
         CoveragePoint::Diverged,

@@ -24,6 +24,11 @@ impl Kept {
         Kept { reached, digest, has_checkpoint: image.checkpoint.is_some() }
     }
 
+    /// Whether both hold the same documents, wherever they stand in a log.
+    pub fn has_same_documents(&self, other: &Kept) -> bool {
+        self.digest == other.digest
+    }
+
     /// What was held is there, and nothing else.
     ///
     /// # Errors

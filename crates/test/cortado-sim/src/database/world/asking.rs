@@ -34,6 +34,7 @@ impl World {
             Question::Survey { job, checkpoint } => {
                 Event::Surveyed(job, self.survey_ends(to, checkpoint))
             }
+            Question::LookThrough(job) => Event::LookedThrough(job, self.look_through(to)),
             Question::Extent(job) => Event::Extent(job, self.extent(to)),
             Question::Page { job, from, bytes_max } => {
                 return self.read_log(to, job, from, bytes_max);
@@ -109,7 +110,7 @@ impl World {
         from == to || self.network.is_open(from, to, self.kernel.now)
     }
 
-    fn survey_ends(
+    pub(super) fn survey_ends(
         &mut self,
         to: Address,
         checkpoint: Option<Bytes>,
@@ -155,7 +156,7 @@ impl World {
         self.tell_in(delay_us, to, Event::Page(job, page));
     }
 
-    fn read_records(
+    pub(super) fn read_records(
         &mut self,
         to: Address,
         from: LogPosition,

@@ -19,7 +19,7 @@ use cortado_replica::NotDone;
 impl World {
     /// A client wants something new, as long as clients want anything.
     pub(super) fn take_turn(&mut self, client: usize) {
-        if matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over) {
+        if self.are_clients_over() {
             return;
         }
         let races = self.races(client);
@@ -98,14 +98,25 @@ impl World {
         if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
             self.coverage.reach(CoveragePoint::GaveUpInDoubt);
         }
-        let over = matches!(self.phase, Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Over);
-        let stops = over || self.is_hushed();
+        let stops = self.are_clients_over() || self.is_hushed();
         if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
             let back_off_us = self.kernel.random.between(1, 40) * MILLI;
             self.put(back_off_us, Due::Retry { client, operation });
         } else {
             let think_us = self.kernel.random.around(self.plan.think_us);
             self.put(think_us, Due::Turn { client });
+        }
+    }
+
+    /// Whether clients want nothing any more.
+    fn are_clients_over(&self) -> bool {
+        match self.phase {
+            Phase::Faults | Phase::Filling | Phase::Outvoting { .. } | Phase::Healed { .. } => {
+                false
+            }
+            Phase::Quiet { .. } | Phase::Keeping { .. } | Phase::Resolving { .. } | Phase::Over => {
+                true
+            }
         }
     }
 

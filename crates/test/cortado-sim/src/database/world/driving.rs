@@ -250,6 +250,7 @@ fn boundary_before(action: &Action<Asker>) -> Option<BoundaryPoint> {
             Some(BoundaryPoint::BeforeRebuild)
         }
         Action::Survey(_)
+        | Action::LookThrough(_)
         | Action::OpenProducer(_)
         | Action::ReadPage { .. }
         | Action::FindBookmark { .. }
@@ -269,6 +270,7 @@ fn boundary_before(action: &Action<Asker>) -> Option<BoundaryPoint> {
 pub(super) fn job_of(action: &Action<Asker>) -> Option<cortado_driver::JobId> {
     match action {
         Action::Survey(job)
+        | Action::LookThrough(job)
         | Action::OpenProducer(job)
         | Action::AskExtent(job)
         | Action::ReadPage { job, .. }

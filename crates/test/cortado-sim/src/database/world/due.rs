@@ -167,6 +167,8 @@ pub(crate) enum Question {
     Checkpoint(JobId),
     /// Where the log begins and ends, the second part.
     Survey { job: JobId, checkpoint: Option<Bytes> },
+    /// What the whole log names, and the store's checkpoint.
+    LookThrough(JobId),
     /// Where it begins and ends.
     Extent(JobId),
     /// Records.
@@ -271,6 +273,7 @@ impl Question {
         match self {
             Question::Checkpoint(job)
             | Question::Survey { job, .. }
+            | Question::LookThrough(job)
             | Question::Extent(job)
             | Question::Page { job, .. }
             | Question::Around(job) => job.0,
@@ -310,6 +313,10 @@ impl Work {
 fn fact_of(event: &Event<Asker>) -> u64 {
     match event {
         Event::Surveyed(job, told) => job.0 << 8 | u64::from(told.is_ok()),
+        Event::LookedThrough(job, found) => {
+            job.0 << 32 | found.as_ref().map_or(u64::MAX, |found| found.end.offset.0)
+        }
+        Event::Resolve(resolution) => u64::from(resolution.keep.0) << 8 | 8,
         Event::Extent(job, told) => {
             job.0 << 32 | told.as_ref().map_or(u64::MAX, |extent| extent.end.0)
         }

@@ -31,6 +31,7 @@ impl World {
         match self.phase {
             Phase::Faults | Phase::Filling | Phase::Outvoting { .. } | Phase::Over => {}
             Phase::Keeping { since } => self.inspect_kept(since),
+            Phase::Resolving { since } => self.resolve(since),
             Phase::Healed { at } => {
                 let demanded = (0..self.plan.partitions).filter(|p| !self.is_exhausted(*p));
                 let served: Vec<_> = demanded.map(|p| self.partitions[p].served).collect();

@@ -34,6 +34,7 @@ impl World {
             }
             Action::OpenProducer(job) => self.open_producer(here, job),
             Action::Survey(job) => return self.survey(here, job),
+            Action::LookThrough(job) => self.ask(here, Question::LookThrough(job)),
             Action::AskExtent(job) => self.ask(here, Question::Extent(job)),
             Action::ReadPage { job, from, bytes_max } => {
                 self.ask(here, Question::Page { job, from, bytes_max });

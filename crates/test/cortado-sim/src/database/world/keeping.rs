@@ -125,7 +125,7 @@ impl World {
             }
         }
         if watched_us > WATCHED_US {
-            self.phase = Phase::Over;
+            self.begin_to_resolve();
         }
     }
 

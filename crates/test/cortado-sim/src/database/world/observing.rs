@@ -240,6 +240,7 @@ pub(super) fn facts(action: &Action<Asker>) -> [u64; 3] {
         Action::Reply { reply, .. } => [67, u64::from(matches!(reply, Reply::NotDone(_))), 0],
         Action::Tell(_) => [68, 0, 0],
         Action::End => [69, 0, 0],
+        Action::LookThrough(_) => [72, job, 0],
     }
 }
 

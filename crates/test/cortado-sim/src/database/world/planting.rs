@@ -64,7 +64,9 @@ impl World {
         let Some(fold) = hosted.and_then(|hosted| hosted.driver.fold()) else { return records };
         let uuid = fold.genesis.identity.partition;
         let hide = |bytes: Bytes| match decode(&bytes, uuid) {
-            Ok(Record { header, body: Body::Claim(claim) }) => {
+            Ok(Record { header, body: Body::Claim(claim) })
+                if claim.reason == ClaimReason::LeaderDisputed =>
+            {
                 let body = Body::Claim(Claim { reason: ClaimReason::Ordered, ..claim });
                 encode(uuid, &Record { header, body }, fold.chain).0
             }
