@@ -3,7 +3,6 @@
 //! A catalog never changes: a newer state of `_cluster` is a newer catalog. Start reading at
 //! [`Catalog`]; what is stored of it is in [`crate::cluster_log`].
 
-use crate::feature_level::FIRST_LEVEL;
 use cortado_cluster::{
     Capacity, ChangeId, ChangeState, MoveStage, Placement, PlacementNode, PlannedChange,
     ReplicaMove, Zone,
@@ -20,6 +19,9 @@ use std::sync::Arc;
 
 /// The database of what was decided and done; see [`crate::journal`].
 pub(crate) const JOURNAL: &str = "_journal";
+
+/// The feature level in use until `_cluster` says more, and what a node reads that declares none.
+pub(crate) const FIRST_LEVEL: u32 = 1;
 
 /// For each partition that has one, the node that should lead it.
 pub(crate) type Pins = BTreeMap<u32, NodeId>;

@@ -3,7 +3,7 @@
 //! Every member is described in docs/formats/cluster.md. Decides nothing. Start reading at
 //! [`FeatureLevelDocument`].
 
-use crate::catalog::{Catalog, NodeFacts};
+use crate::catalog::{Catalog, FIRST_LEVEL, NodeFacts};
 use crate::cluster_log::{VERSION, key};
 use cortado_cluster::Gate;
 use cortado_model::{ClusterUuid, DocumentKey, NodeId, TableId};
@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 
 /// The one document about feature levels.
 pub(crate) const FEATURE_LEVELS: TableId = TableId(14);
-/// In force until that document says more, and what a node reads that declares nothing.
-pub(crate) const FIRST_LEVEL: u32 = 1;
 
 /// What every node must be able to read. Written anew, too, whenever a node comes that may read
 /// less than those that were there: who raises the level has seen all of them.

@@ -20,5 +20,6 @@ pub mod plan;
 pub mod scenario;
 pub mod store;
 pub mod truth;
+pub mod upgrade;
 mod observer;
 mod pin;

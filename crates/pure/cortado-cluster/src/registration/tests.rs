@@ -75,6 +75,7 @@ fn only_who_has_to_be_higher_begins_again_alone() {
         LifeRefusal::Copy,
         LifeRefusal::OtherDirectory(DirectoryUuid(2)),
         LifeRefusal::Removed,
+        LifeRefusal::TooOld { needed: 2, own: 1 },
     ] {
         assert_eq!(refusal.next_life(), NextLife::Waits);
     }

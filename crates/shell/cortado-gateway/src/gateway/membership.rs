@@ -3,15 +3,15 @@
 //! Start reading at [`Gateway::register`] and [`Gateway::replace_node`].
 
 use super::admin_error::{AdminError, Obstacle, not_done};
-use super::declaration::put;
-use super::upgrade::level_as_read;
+use super::declaration::{operation, put};
 use super::{Consistency, Gateway, ReadError, ReadOptions, WriteError, WriteRequest};
 use crate::catalog::NodeFacts;
 use crate::cluster_log::{CatalogError, NODES, NodeDocument, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::events::EventKind;
+use crate::feature_level::{FEATURE_LEVELS, FeatureLevelDocument, feature_level_key};
 use crate::node_names::{NAMES, NodeNameDocument, name_key};
-use cortado_document::Operation;
+use cortado_document::{DocumentAction, Operation};
 use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
 use tokio::time::Instant;
 use tracing::info;
@@ -153,4 +153,22 @@ impl Gateway {
 fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
     let condition = before.map_or_else(if_absent, if_still);
     put(NODES, node_key(facts.node), write(&NodeDocument::of(facts)), condition)
+}
+
+/// What a registration rests on: the level that is in use, as it was read.
+///
+/// * `before`: how the node was registered until now. One that may read less than it did, or was
+///   not there, writes the document anew.
+fn level_as_read(
+    facts: &NodeFacts,
+    before: Option<&NodeFacts>,
+    (level, etag): (u32, Option<Etag>),
+) -> Operation {
+    let condition = etag.map_or_else(if_absent, if_still);
+    let reads_less = before.is_none_or(|before| facts.reads_level() < before.reads_level());
+    if reads_less || etag.is_none() {
+        let document = write(&FeatureLevelDocument::new(level));
+        return put(FEATURE_LEVELS, feature_level_key(), document, condition);
+    }
+    operation(FEATURE_LEVELS, feature_level_key(), DocumentAction::Check, condition)
 }

@@ -6,12 +6,12 @@
 use super::admin_error::{AdminError, not_done};
 use super::declaration::{operation, put};
 use super::{Consistency, Gateway, ReadOptions, RegistrationError};
-use crate::catalog::{Catalog, NodeFacts};
+use crate::catalog::{Catalog, FIRST_LEVEL};
 use crate::cluster_log::{NODES, node_key, read, write};
 use crate::conditions::{if_absent, if_still};
 use crate::decisions::Manual;
 use crate::events::EventKind;
-use crate::feature_level::{FEATURE_LEVELS, FIRST_LEVEL, FeatureLevelDocument, feature_level_key};
+use crate::feature_level::{FEATURE_LEVELS, FeatureLevelDocument, feature_level_key};
 use crate::status::{UpgradeNode, UpgradeStatus};
 use cortado_cluster::Gate;
 use cortado_document::{DocumentAction, Operation};
@@ -98,24 +98,6 @@ impl Gateway {
         }
         Ok(Some(checks))
     }
-}
-
-/// What a registration rests on: the level that is in use, as it was read.
-///
-/// * `before`: how the node was registered until now. One that may read less than it did, or was
-///   not there, writes the document anew.
-pub(super) fn level_as_read(
-    facts: &NodeFacts,
-    before: Option<&NodeFacts>,
-    (level, etag): (u32, Option<Etag>),
-) -> Operation {
-    let condition = etag.map_or_else(if_absent, if_still);
-    let reads_less = before.is_none_or(|before| facts.reads_level() < before.reads_level());
-    if reads_less || etag.is_none() {
-        let document = write(&FeatureLevelDocument::new(level));
-        return put(FEATURE_LEVELS, feature_level_key(), document, condition);
-    }
-    operation(FEATURE_LEVELS, feature_level_key(), DocumentAction::Check, condition)
 }
 
 fn held(catalog: &Catalog, level: u32, by: &[NodeId]) -> AdminError {

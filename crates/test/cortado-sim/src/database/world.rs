@@ -60,6 +60,7 @@ use crate::database::pin::Pin;
 use crate::database::plan::Plan;
 use crate::database::scenario::Scenario;
 use crate::database::truth::Truth;
+use crate::database::upgrade::Upgrade;
 use crate::kernel::Kernel;
 use crate::kernel::network::Network;
 use crate::kernel::random::Random;
@@ -75,7 +76,6 @@ use shared_beats::SharedBeats;
 use shared_log::SharedLog;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use upgrading::Upgrade;
 
 /// The last generation of a former life, where databases have one.
 const FORMER: Generation = Generation(7);

@@ -1,7 +1,7 @@
 //! When the gate opens, and who comes meanwhile.
 
 use super::*;
-use crate::catalog::NodeDescription;
+use crate::catalog::{NodeDescription, NodeFacts};
 use crate::cluster_log::NodeDocument;
 use crate::scripted::{ScriptedCluster, soon};
 use cortado_model::{DirectoryUuid, NodeIncarnation};

@@ -17,21 +17,6 @@ use cortado_replica::{Config, FEATURE_LEVEL_MAX, FEATURE_LEVEL_NEXT};
 /// The longest time until what an operator has decided is in `_cluster`.
 const DECLARED_US_MAX: u64 = 600 * MILLI;
 
-/// What `_cluster` says of builds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Upgrade {
-    /// What leaders may use.
-    pub(super) level: u16,
-    /// Counts what was declared: an order to open the gate rests on all of it.
-    pub(super) version: u64,
-}
-
-impl Default for Upgrade {
-    fn default() -> Upgrade {
-        Upgrade { level: FEATURE_LEVEL_MAX, version: 0 }
-    }
-}
-
 impl World {
     fn is_rolling(&self) -> bool {
         self.plan.scenario == Scenario::Rolling
