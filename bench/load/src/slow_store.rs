@@ -108,6 +108,7 @@ impl Subject {
             metrics: Arc::new(Registry::default()),
             warnings: Vec::new(),
             founding: Founding::Create,
+            belongs_to: None,
         };
         let cluster = Cluster::start(settings, components).await?;
         let gateway = cluster.gateway();

@@ -1,7 +1,9 @@
 //! Three nodes with peers between them that record messages and may answer in a node's place.
 
 use super::*;
-use crate::cluster_identity::{Founding, identity};
+use crate::cluster_identity::identity;
+use crate::components::{Components, Founding};
+use crate::directory::MemoryDirectories;
 use crate::replica_handle::ReplicaHandle;
 use crate::settings::RawSettings;
 use crate::store_factory::StoreFactory;
@@ -173,12 +175,18 @@ impl World {
         let (log, beats) = (SharedMemoryLog::new(), Arc::new(SharedMemoryBeats::default()));
         let (stores, between) = (Arc::new(Stores::default()), Between::default());
         let names: Vec<NodeId> = settings.nodes().collect();
-        let factory = Arc::clone(&stores) as Arc<dyn StoreFactory>;
-        let cluster = {
-            let network = MemoryNetwork::default();
-            identity(&log, &factory, &names, Founding::Create, &network).await
+        let components = Components {
+            log: Arc::new(log.clone()),
+            beats: Arc::clone(&beats) as Arc<dyn Beats>,
+            network: Arc::new(MemoryNetwork::default()),
+            stores: Arc::clone(&stores) as Arc<dyn StoreFactory>,
+            directories: Arc::new(MemoryDirectories::default()),
+            metrics: Arc::default(),
+            warnings: Vec::new(),
+            founding: Founding::Create,
+            belongs_to: None,
         };
-        let cluster = cluster.unwrap();
+        let cluster = identity(&components, &names).await.unwrap();
         let metrics = NodeMetrics::register(&registry, names.into_iter());
         let gateway_metrics = Arc::new(GatewayMetrics::register(&registry));
         let (failures, failed) = mpsc::unbounded_channel();
