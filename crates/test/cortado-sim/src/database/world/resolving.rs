@@ -185,8 +185,8 @@ impl World {
         let survey = self.survey_ends(to, checkpoint)?;
         let uuid = self.genesis(to.partition).identity.partition;
         let mut highest = Generation::default();
-        let epoch = self.epoch_of(to);
-        let mut next = LogPosition { offset: survey.extent.first, epoch };
+        let first = survey.extent.first;
+        let mut next = LogPosition { offset: first, epoch: self.log_leader(to) };
         while next.offset < survey.extent.end {
             let page = self.read_records(to, next, 1 << 20);
             let page = page.map_err(|error| SurveyError::Log { why: format!("{error:?}") })?;
@@ -204,8 +204,8 @@ impl World {
         Ok(LookedThrough { log, checkpoint, end: next, highest })
     }
 
-    /// The epoch of the log's own leader.
-    fn epoch_of(&mut self, to: Address) -> u32 {
+    /// Which leader of its own the log has.
+    fn log_leader(&mut self, to: Address) -> u32 {
         let told = self.ask_brokers(to).and_then(Result::ok);
         told.map(|extent| extent.epoch).unwrap_or_default()
     }
