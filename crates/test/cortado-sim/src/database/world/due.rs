@@ -424,9 +424,7 @@ impl fmt::Display for Due {
             Due::AskedToStepDown { to, by } => write!(f, "{to}: {by} asks it to step down"),
             Due::Control => write!(f, "a controller looks"),
             Due::Declare(declaration) => write!(f, "_cluster: {declaration:?}"),
-            Due::HearCatalog { node, version } => {
-                write!(f, "n{}: folds _cluster up to version {version}", node + 1)
-            }
+            Due::HearCatalog { node, version } => write!(f, "n{}: folds {version}", node + 1),
             Due::OpenGate { version } => write!(f, "_cluster: the gate opens, by {version}"),
             Due::Start { node } => write!(f, "n{}: starts", node + 1),
             Due::Resume { node, pause } => write!(f, "n{}: goes on after pause {pause}", node + 1),
