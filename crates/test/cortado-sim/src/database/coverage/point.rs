@@ -119,6 +119,8 @@ pub enum CoveragePoint {
     ResignedWithWrites,
     /// A write was withdrawn before it was begun.
     Withdrawn,
+    /// A client followed at once what the wrong node told it of a newer leader.
+    Redirected,
     /// A write had nothing to change.
     NothingChanged,
     /// A proven reader looked when the next generation was in the store already.
@@ -216,7 +218,7 @@ pub enum CoveragePoint {
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
     /// above, and few the one before it.
-    pub const ALL: [CoveragePoint; 99] = [
+    pub const ALL: [CoveragePoint; 100] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -272,6 +274,7 @@ impl CoveragePoint {
         CoveragePoint::GapEnded,
         CoveragePoint::ResignedWithWrites,
         CoveragePoint::Withdrawn,
+        CoveragePoint::Redirected,
         CoveragePoint::NothingChanged,
         CoveragePoint::LookedTooLate,
         CoveragePoint::Ended,
