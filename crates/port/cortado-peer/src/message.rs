@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Message`].
 
-use crate::KnownLeader;
+use cortado_cluster::KnownLeader;
 use cortado_driver::{DigestReport, ReplicaRole, Resolution};
 use cortado_model::{LogOffset, NodeId, NodeIncarnation, PartitionId, Scn, WallMillis};
 

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`HandOff`].
 
-use crate::KnownLeader;
+use cortado_cluster::KnownLeader;
 use cortado_model::{Generation, NodeId, PartitionId, Scn};
 use cortado_replica::NotDone;
 use tokio::time::Instant;

@@ -2,8 +2,8 @@
 //!
 //! Start reading at [`Read`].
 
-use crate::KnownLeader;
 use bytes::Bytes;
+use cortado_cluster::KnownLeader;
 use cortado_driver::Level;
 use cortado_model::{
     DocumentKey, EntryRange, PartitionId, Scn, StoreError, StoredDocument, TableId,

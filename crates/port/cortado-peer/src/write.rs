@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`Write`].
 
-use crate::KnownLeader;
+use cortado_cluster::KnownLeader;
 use cortado_document::Operation;
 use cortado_driver::{KeyedWrite, Refused, UnknownWhy, WriteMode, Written};
 use cortado_model::{PartitionId, Scn};

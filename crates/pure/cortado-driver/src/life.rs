@@ -310,8 +310,7 @@ impl<C> Life<C> {
             return Ok(());
         }
         if self.unread {
-            // A log that was cut off, or replaced, says so when it is read: nothing is claimed
-            // there.
+            // A log that was cut off or replaced says so when it is read: no claim belongs there.
             self.held_claim = Some(claim);
             return Ok(());
         }

@@ -43,7 +43,6 @@ const APART_OR_DENIED: [&str; 4] = ["definite_errors", "one_winner", "offline", 
 
 #[test]
 fn denying_what_a_broker_may_have_is_found() {
-    check_client(ClientDefect::TrustsNotLeader, Scenario::KafkaLimbo, &DENIED);
     check_client(ClientDefect::TrustsTimeout, Scenario::KafkaLimbo, &DENIED);
     check_client(ClientDefect::DeniesInFlight, Scenario::KafkaLimbo, &DENIED);
     check_client(ClientDefect::KeepsSendingRefused, Scenario::KafkaLimbo, &DENIED);

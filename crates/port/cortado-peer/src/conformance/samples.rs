@@ -28,7 +28,7 @@ pub(super) mod answers;
 pub(super) mod messages;
 pub(super) mod questions;
 
-use crate::KnownLeader;
+use cortado_cluster::KnownLeader;
 use cortado_model::{
     DatabaseId, DocumentHead, DocumentKey, Etag, Generation, NodeId, PartitionId, Scn, Sequence,
     StoredDocument, WallMillis,

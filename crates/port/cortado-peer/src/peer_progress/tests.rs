@@ -1,7 +1,7 @@
 //! Progress that arrives, late, twice or not at all.
 
 use super::*;
-use crate::KnownLeader;
+use cortado_cluster::KnownLeader;
 use cortado_driver::ReplicaRole;
 use cortado_model::{DatabaseId, LogOffset, Scn, WallMillis};
 

@@ -181,7 +181,14 @@ fn run_many(from: u64, seeds: u64, choice: Choice) -> ExitCode {
     if !never.is_empty() {
         tell!("FAILED: never reached in {} seeds: {}", sum.seeds, never.join(", "));
     }
-    if failures.is_empty() && never.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let unexpected = if choice.mutant.is_none() { sum.coverage.unexpected() } else { Vec::new() };
+    if !unexpected.is_empty() {
+        tell!("FAILED: met after all, take it off variant::NOT_HERE: {}", unexpected.join(", "));
+    }
+    match failures.is_empty() && never.is_empty() && unexpected.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// What to print about a seed that has failed, with the command that repeats it.
@@ -257,4 +264,5 @@ fn print_coverage(coverage: &Coverage) {
     tell!("boundaries: {}", boundaries.join(", "));
     tell!("transitions: {:?}", coverage.transitions);
     tell!("points: {:?}", coverage.points);
+    tell!("variants: {:?}", coverage.variants);
 }

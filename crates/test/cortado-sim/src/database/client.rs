@@ -5,15 +5,20 @@
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Level, Write};
 use crate::kernel::random::Random;
-use cortado_cluster::{Repetition, RouteAttempt};
+use cortado_cluster::{KnownLeader, KnownRoute, LeaderSearch, Repetition, RouteAttempt};
 use cortado_model::Scn;
 use std::collections::BTreeMap;
 
 /// What one client knows.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Whom it believes to lead each partition.
-    pub leaders: Vec<usize>,
+    /// What it knows of who leads each partition, as a gateway does.
+    pub(crate) routes: Vec<KnownRoute>,
+    /// The search for the leader that its last request needs, and who led then, as far as it knew.
+    pub(crate) search: LeaderSearch,
+    pub(crate) known: KnownLeader,
+    /// The node that it has asked last.
+    pub asked: usize,
     /// The newest state that it has met in each partition.
     pub tokens: Vec<Scn>,
     /// The last value that it has seen of each document.
@@ -34,7 +39,10 @@ impl Client {
     /// A client that knows nothing.
     pub fn new(partitions: usize) -> Client {
         Client {
-            leaders: vec![0; partitions],
+            routes: vec![KnownRoute::default(); partitions],
+            search: LeaderSearch::default(),
+            known: KnownLeader::default(),
+            asked: 0,
             tokens: vec![Scn::ZERO; partitions],
             seen: BTreeMap::new(),
             waiting: None,

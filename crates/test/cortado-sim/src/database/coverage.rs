@@ -3,11 +3,13 @@
 //! Decides nothing about runs. Start reading at [`Coverage`].
 
 mod point;
+pub mod variant;
 
 pub use point::CoveragePoint;
 
 use crate::kernel::counts::Counts;
 use cortado_driver::ReplicaRole;
+use variant::Variant;
 
 /// How often each thing happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Coverage {
     pub transitions: Counts<Transition>,
     /// Everything else that a run must meet sometimes.
     pub points: Counts<CoveragePoint>,
+    /// Variants of what ships that were met.
+    pub variants: Counts<Variant>,
 }
 
 impl Coverage {
@@ -38,6 +42,11 @@ impl Coverage {
         self.points.count(point);
     }
 
+    /// A variant of what ships was met.
+    pub fn meet(&mut self, variant: Variant) {
+        self.variants.count(variant);
+    }
+
     /// A replica went from one role to another; staying is no transition.
     pub fn transition(&mut self, from: ReplicaRole, to: ReplicaRole) {
         if let Some(transition) = Transition::between(from, to) {
@@ -51,6 +60,7 @@ impl Coverage {
         self.boundaries.add(&other.boundaries);
         self.transitions.add(&other.transitions);
         self.points.add(&other.points);
+        self.variants.add(&other.variants);
     }
 
     /// The names of everything that was never reached.
@@ -64,7 +74,15 @@ impl Coverage {
         }
         never.extend(self.transitions.missing(&Transition::ALL));
         never.extend(self.points.missing(&CoveragePoint::ALL));
+        let missing = variant::demanded().filter(|variant| !self.variants.has(variant));
+        never.extend(missing.map(str::to_owned));
         never
+    }
+
+    /// The variants that were met although no world is thought to: they are demanded from now on.
+    pub fn unexpected(&self) -> Vec<Variant> {
+        let met = self.variants.iter().map(|(variant, _)| *variant);
+        met.filter(|variant| variant::is_not_here(variant)).collect()
     }
 }
 

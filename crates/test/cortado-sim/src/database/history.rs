@@ -5,6 +5,7 @@
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::kernel::time::Moment;
 use bytes::Bytes;
+use cortado_cluster::Doubt;
 use cortado_model::Scn;
 use cortado_replica::NotDone;
 use std::collections::BTreeMap;
@@ -91,8 +92,10 @@ pub enum Reply {
     NotDone(NotDone),
     /// No replica took the request: definitely not done.
     Unreachable,
-    /// Perhaps done.
-    Unknown,
+    /// Not done, now or later: its time was up before it was begun.
+    Late,
+    /// Perhaps done, and why that is not known.
+    Unknown(Doubt),
     /// What became of each part of a bulk.
     Each(Vec<Reply>),
     /// What a reader saw.
@@ -108,9 +111,9 @@ impl Reply {
     /// Whether the request had and will have no effect.
     pub fn is_definitely_nothing(&self) -> bool {
         match self {
-            Reply::NotDone(_) | Reply::Unreachable | Reply::Refused => true,
+            Reply::NotDone(_) | Reply::Unreachable | Reply::Refused | Reply::Late => true,
             Reply::Each(replies) => replies.iter().all(Reply::is_definitely_nothing),
-            Reply::Committed { .. } | Reply::Unknown | Reply::Values { .. } => false,
+            Reply::Committed { .. } | Reply::Unknown(_) | Reply::Values { .. } => false,
         }
     }
 

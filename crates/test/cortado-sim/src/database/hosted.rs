@@ -44,6 +44,8 @@ pub struct Hosted {
     pub store_lane: Moment,
     /// The batch that the store was given and has not answered.
     pub applying: Option<JobId>,
+    /// When it was given that, on the node's clock.
+    pub applying_since: Millis,
     /// The last number that an action had.
     pub last_job: JobId,
     /// The question how the others stand, if it is open.
@@ -159,6 +161,7 @@ impl Hosted {
             suspicion: Suspicion { heard_at: now, ..Suspicion::default() },
             store_lane: now,
             applying: None,
+            applying_since: Millis::default(),
             last_job: JobId::default(),
             asked: None,
             has_room: true,
@@ -210,12 +213,6 @@ impl Hosted {
         let owed = self.unanswered.iter().filter(|(_, each)| !each.is_told && !each.is_proven);
         let clients = owed.map(move |(attempt, _)| format!("{role:?} {attempt:?}"));
         clients.chain((0..self.operators).map(move |_| format!("{role:?} operator")))
-    }
-
-    /// For how long the oldest append has waited that the log has not answered.
-    pub fn waits_for_log_ms(&self, now: Millis) -> Option<u64> {
-        let oldest = self.producer.sent.iter().find(|sent| sent.outcomes.is_none())?;
-        Some(now.since(oldest.sent_at))
     }
 
     /// Outcomes of the oldest appends, as far as the log has told them without a gap.

@@ -3,7 +3,7 @@
 //! Decides nothing: `cortado-cluster`'s watch does. Start reading at [`Observer`].
 
 use crate::kernel::time::Moment;
-use cortado_cluster::{PartitionView, PeerOpinion, ReplicaViews, Watch, WatchEvent};
+use cortado_cluster::{Evidence, OwnCalls, PartitionView, PeerOpinion, ReplicaViews, Watch};
 use cortado_log::memory::BeatPlace;
 use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 use std::collections::BTreeMap;
@@ -33,6 +33,12 @@ pub(crate) struct Observer {
     pub(crate) said_deaf: BTreeMap<usize, Millis>,
     /// When each node last showed a sign of life in beats or records.
     pub(crate) signs: BTreeMap<NodeId, Millis>,
+    /// How its appends go.
+    pub(crate) appends: OwnCalls,
+    /// How its store applies.
+    pub(crate) store: OwnCalls,
+    /// The watch was told of something for which its node looks at once.
+    pub(crate) has_news: bool,
 }
 
 /// What gossip knows of a node, for one of the others.
@@ -71,21 +77,30 @@ impl Observer {
             gossip: BTreeMap::new(),
             said_deaf: BTreeMap::new(),
             signs: BTreeMap::new(),
+            appends: OwnCalls::default(),
+            store: OwnCalls::default(),
+            has_news: false,
         }
     }
 
-    /// Tells the watch which replicas show something new. Progress is nothing new.
-    pub(crate) fn tell_changes(&mut self, now: Millis, views: &Views) {
+    /// Which replicas show something new. Progress is nothing new.
+    pub(crate) fn take_changes(&mut self, views: &Views) -> Vec<PartitionId> {
         let shown = views.shown.iter().map(|(partition, view)| {
             (*partition, PartitionView { lag_records: 0, ..view.clone() })
         });
         let shown: BTreeMap<_, _> = shown.collect();
-        for (partition, view) in &shown {
-            if self.shown.get(partition) != Some(view) {
-                self.watch.on(now, WatchEvent::Changed { partition: *partition });
-            }
-        }
+        let is_new = |(partition, view): &(&PartitionId, &PartitionView)| {
+            self.shown.get(partition) != Some(view)
+        };
+        let changed = shown.iter().filter(is_new).map(|(partition, _)| *partition).collect();
         self.shown = shown;
+        changed
+    }
+
+    /// What the node has felt of its own log and store since it last asked.
+    pub(crate) fn felt(&mut self, now: Millis) -> impl Iterator<Item = Evidence> + use<> {
+        let (appends, store) = (self.appends.append_evidence(now), self.store.store_evidence(now));
+        appends.into_iter().chain(store)
     }
 }
 

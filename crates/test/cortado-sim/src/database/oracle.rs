@@ -143,8 +143,8 @@ fn writes_of(
                     steps.push(Step { invoked, ended, deed });
                 }
             }
-            Some((_, Reply::NotDone(_) | Reply::Unreachable)) => {}
-            Some((_, Reply::Unknown | Reply::Values { .. } | Reply::Each(_))) | None => {
+            Some((_, Reply::NotDone(_) | Reply::Unreachable | Reply::Late)) => {}
+            Some((_, Reply::Unknown(_) | Reply::Values { .. } | Reply::Each(_))) | None => {
                 if !once {
                     // Perhaps the one that was answered at last did it once more.
                     steps.push(Step { invoked: attempt.invoked, ended: None, deed });

@@ -325,7 +325,9 @@ impl World {
                 self.enqueue(to, Job::Look { client, attempt, look });
             }
             Due::Withdraw { to, attempt } => self.enqueue(to, Job::Withdraw(attempt)),
-            Due::Reply { client, attempt, reply } => self.reply_arrives(client, attempt, reply),
+            Due::Reply { client, attempt, reply, known } => {
+                self.reply_arrives(client, attempt, reply, known);
+            }
             Due::Deadline { client, attempt } => self.deadline_passes(client, attempt),
             Due::Turn { client } => self.take_turn(client),
             Due::Retry { client, operation } => self.try_again(client, operation),

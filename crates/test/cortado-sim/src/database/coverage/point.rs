@@ -119,6 +119,8 @@ pub enum CoveragePoint {
     ResignedWithWrites,
     /// A write was withdrawn before it was begun.
     Withdrawn,
+    /// A client followed at once what the wrong node told it of a newer leader.
+    Redirected,
     /// A write had nothing to change.
     NothingChanged,
     /// A proven reader looked when the next generation was in the store already.
@@ -226,7 +228,7 @@ pub enum CoveragePoint {
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
     /// above, and few the one before it.
-    pub const ALL: [CoveragePoint; 104] = [
+    pub const ALL: [CoveragePoint; 105] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -282,6 +284,7 @@ impl CoveragePoint {
         CoveragePoint::GapEnded,
         CoveragePoint::ResignedWithWrites,
         CoveragePoint::Withdrawn,
+        CoveragePoint::Redirected,
         CoveragePoint::NothingChanged,
         CoveragePoint::LookedTooLate,
         CoveragePoint::Ended,

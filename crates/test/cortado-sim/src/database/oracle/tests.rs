@@ -3,6 +3,7 @@
 use super::*;
 use crate::database::documents::AttemptId;
 use crate::database::history::{Attempt, Write};
+use cortado_cluster::Doubt;
 use cortado_model::{Generation, Scn, Sequence};
 use cortado_replica::NotDone;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ fn a_definite_error_is_no_write() {
     let not_done = Some((2, Reply::NotDone(NotDone::NotLeader)));
     let denied = write(7, &[(1, not_done.clone())]);
     check_history(&[denied.clone(), read(Level::Strict, 7, 3, 4)], true, false);
-    let unknown = write(7, &[(1, Some((2, Reply::Unknown)))]);
+    let unknown = write(7, &[(1, Some((2, Reply::Unknown(Doubt::LeaderLost))))]);
     check_history(&[unknown, read(Level::Strict, 7, 3, 4)], true, true);
     let then_unknown = write(7, &[(1, not_done), (3, None)]);
     check_history(&[then_unknown.clone(), read(Level::Strict, 7, 5, 6)], true, true);
@@ -55,7 +56,7 @@ fn a_definite_error_is_no_write() {
 #[test]
 fn tries_of_one_key_are_one_write() {
     let committed = Some((9, Reply::Committed { scn: scn(1) }));
-    let retried = write(7, &[(1, Some((2, Reply::Unknown))), (5, committed)]);
+    let retried = write(7, &[(1, Some((2, Reply::Unknown(Doubt::LeaderLost)))), (5, committed)]);
     // The first try may have done it, before the second one began.
     check_history(&[retried.clone(), read(Level::Strict, 7, 3, 4)], true, true);
     let other = write(8, &[(3, Some((4, Reply::Committed { scn: scn(2) })))]);

@@ -13,7 +13,6 @@ use crate::database::mutant::Mutant;
 use crate::database::node::{LogHealth, Place};
 use crate::kernel::time::{MILLI, Moment};
 use bytes::Bytes;
-use cortado_cluster::Evidence;
 use cortado_driver::{Event, RecordOutcome};
 use cortado_log::memory::{Fault as LogFault, Receipt};
 use cortado_log::{AppendOutcome as LogOutcome, Appended};
@@ -32,6 +31,9 @@ impl World {
         let sender = Sender::Producer(hosted.producer.job);
         let sent = Sent { number, sent_at, records: records.clone(), outcomes: None };
         hosted.producer.sent.push_back(sent);
+        if let Some(process) = &mut self.nodes[from.node].process {
+            process.observer.appends.begin(sent_at);
+        }
         self.send(from, sender, records);
     }
 
@@ -113,7 +115,7 @@ impl World {
         let sent = hosted.producer.sent.iter_mut().find(|sent| sent.number == number);
         let Some(sent) = sent else { return };
         let records = std::mem::take(&mut sent.records);
-        let (sent_at, landed) = (sent.sent_at, outcomes.iter().all(has_landed));
+        let (sent_at, landed) = (sent.sent_at, outcomes.last().is_some_and(has_landed));
         sent.outcomes = Some(outcomes);
         self.feel_append(to.node, sent_at, landed);
         if ok && self.is(Mutant::AnswersWhenAppended) {
@@ -135,14 +137,12 @@ impl World {
         self.tell(to, Event::Outcomes { producer, outcomes });
     }
 
-    /// A node's watch hears how an own append went.
-    fn feel_append(&mut self, node: usize, sent_at: Millis, landed: bool) {
+    /// A node notices how an own append went.
+    pub(super) fn feel_append(&mut self, node: usize, sent_at: Millis, landed: bool) {
         let now = self.nodes[node].clock.read(self.kernel.now).clock;
-        let evidence = match landed {
-            true => Evidence::OwnAppend { took_ms: now.since(sent_at) },
-            false => Evidence::OwnAppendFailed,
-        };
-        self.observe(node, now, evidence);
+        if let Some(process) = &mut self.nodes[node].process {
+            process.observer.appends.end(now, now.since(sent_at), landed);
+        }
     }
 
     /// Bytes of a stranger, or a claim of another partition that would fit into this one.

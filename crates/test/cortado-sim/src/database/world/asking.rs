@@ -41,16 +41,15 @@ impl World {
             }
             Question::Around(job) => Event::Around(job, self.surroundings(to)),
             Question::Report(report) => {
-                let leader = (0..self.nodes.len()).find(|node| {
-                    self.nodes[*node].hosted(to.partition).is_some_and(|hosted| hosted.leads())
-                });
-                let Some(leader) = leader.and_then(|node| self.address(node, to.partition)) else {
-                    return;
-                };
-                if !self.can_talk(to.node, leader.node) {
-                    return;
+                // To the leader that its own replica has folded: it may lead no more.
+                let leader = self.hosted_at(to).and_then(|h| h.driver.leadership().leads());
+                let leader = leader.map(|leader| leader.0 as usize - 1);
+                let leader = leader.filter(|leader| self.can_talk(to.node, *leader));
+                let leader = leader.and_then(|leader| self.address(leader, to.partition));
+                if let Some(leader) = leader {
+                    self.tell_in(delay_us, leader, Event::Digest(report));
                 }
-                return self.tell_in(delay_us, leader, Event::Digest(report));
+                return;
             }
         };
         self.tell_in(delay_us, to, event);
@@ -163,16 +162,7 @@ impl World {
         bytes_max: usize,
     ) -> Result<RecordPage, FollowError> {
         let read = self.read_brokers(to, from, bytes_max);
-        let page = read.map_err(|error| match error {
-            LogError::Trimmed { first } => FollowError::Trimmed { first },
-            LogError::Diverged { end } => FollowError::Truncated { end },
-            LogError::Replaced { found } => FollowError::Replaced { found },
-            LogError::Unavailable(_) => FollowError::Unavailable,
-            LogError::Missing => FollowError::Missing,
-            LogError::Damaged { .. } | LogError::Hole { .. } => {
-                FollowError::Broken { why: error.to_string() }
-            }
-        })?;
+        let page = read.map_err(unread)?;
         let entries = page.entries.into_iter().map(|entry| (entry.offset, entry.record));
         let mut entries: Vec<(LogOffset, Bytes)> = entries.collect();
         if let Some((_, bytes)) = entries.last_mut()
@@ -266,5 +256,19 @@ impl World {
         });
         let peers = peers.collect();
         Surroundings { peers, holders: self.holders(to), log_bytes: self.log.bytes, state_bytes: 0 }
+    }
+}
+
+/// The driver's word for why there is no page, as its task says it.
+pub(super) fn unread(error: LogError) -> FollowError {
+    match error {
+        LogError::Trimmed { first } => FollowError::Trimmed { first },
+        LogError::Diverged { end } => FollowError::Truncated { end },
+        LogError::Replaced { found } => FollowError::Replaced { found },
+        LogError::Unavailable(_) => FollowError::Unavailable,
+        LogError::Missing => FollowError::Missing,
+        LogError::Damaged { .. } | LogError::Hole { .. } => {
+            FollowError::Broken { why: error.to_string() }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::time::Moment;
 use bytes::Bytes;
 use cortado_cluster::{Evidence, WatchEvent};
 use cortado_log::memory::StreamFault;
-use cortado_model::{Beat, BeatStream, ClusterUuid, Millis};
+use cortado_model::{Beat, BeatStream, ClusterUuid};
 
 /// Whose beats they are: no world meets those of another cluster.
 const CLUSTER: ClusterUuid = ClusterUuid(1);
@@ -30,7 +30,7 @@ impl World {
                 self.put(delay_us, Due::BeatArrives { node, stream, beat: bytes });
             }
             if self.is(Mutant::TrustsNoEar) {
-                self.observe(node, clock.clock, Evidence::Beat { stream, beat });
+                self.observe(node, Evidence::Beat { stream, beat });
             }
         }
     }
@@ -86,7 +86,7 @@ impl World {
             if let Some(process) = &mut self.nodes[node].process {
                 process.observer.signs.insert(beat.node, clock);
             }
-            self.observe(node, clock, Evidence::Beat { stream: heard.stream, beat });
+            self.observe(node, Evidence::Beat { stream: heard.stream, beat });
         }
     }
 
@@ -113,9 +113,7 @@ impl World {
     }
 
     /// A node's watch is told of something.
-    pub(super) fn observe(&mut self, node: usize, now: Millis, evidence: Evidence) {
-        if let Some(process) = &mut self.nodes[node].process {
-            process.observer.watch.on(now, WatchEvent::Observed(evidence));
-        }
+    pub(super) fn observe(&mut self, node: usize, evidence: Evidence) {
+        self.tell_watch(node, WatchEvent::Observed(evidence));
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Start reading at [`World::on_brokers`].
 
+use super::asking::unread;
 use super::broker_log::is_reached;
 use super::{Address, Due, World};
 use crate::database::coverage::CoveragePoint;
 use crate::database::mutant::Mutant;
 use crate::kernel::time::{MILLI, Moment};
-use cortado_driver::{Event, FollowError};
+use cortado_driver::Event;
 use cortado_kafka_model::cluster::{ClusterEffect, ClusterEvent};
 use cortado_kafka_model::{Batch, BatchKind, Micros, TopicPartition};
 use cortado_log::{Extent, LogPage, LogReadError};
@@ -100,15 +101,10 @@ impl World {
         if end.is_none_or(|end| end >= from.offset) {
             return;
         }
-        let failed = match self.read_brokers(to, from, 1) {
-            Err(LogReadError::Trimmed { first }) => FollowError::Trimmed { first },
-            Err(LogReadError::Diverged { end }) => FollowError::Truncated { end },
-            Err(LogReadError::Replaced { found }) => FollowError::Replaced { found },
-            Err(LogReadError::Missing) => FollowError::Missing,
-            Ok(_) | Err(_) => return,
-        };
-        if !self.is(Mutant::HidesLogFailures) {
-            self.tell(to, Event::LogFailed(failed));
+        if let Err(failed) = self.read_brokers(to, from, 1)
+            && !self.is(Mutant::HidesLogFailures)
+        {
+            self.tell(to, Event::LogFailed(unread(failed)));
         }
     }
 

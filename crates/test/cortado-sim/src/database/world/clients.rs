@@ -5,16 +5,17 @@
 use super::due::Ask;
 use super::{Due, Phase, World};
 use crate::database::client::{BULK_MAX, TRIES_MAX};
-use crate::database::coverage::{CoveragePoint, Fault};
+use crate::database::coverage::{CoveragePoint, Fault, variant};
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Attempt, Level, Operation, Reply, Write};
 use crate::database::invariants::{definite_errors, no_lost_write};
 use crate::database::oracle::sessions;
 use crate::kernel::time::MILLI;
 use bytes::Bytes;
-use cortado_cluster::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};
-use cortado_model::Scn;
-use cortado_replica::NotDone;
+use cortado_cluster::{
+    Doubt, KnownLeader, LeaderSearch, Repetition, RouteAttempt, RouteStep, TryOutcome,
+};
+use cortado_model::{NodeId, Scn};
 
 impl World {
     /// A client wants something new, as long as clients want anything.
@@ -44,6 +45,7 @@ impl World {
             Action::Write(_) | Action::Bulk(_) if keyed => Repetition::Remembered,
             Action::Write(_) | Action::Bulk(_) => Repetition::Doubled,
         });
+        self.clients[client].search = LeaderSearch::default();
         let operation = self.history.len();
         self.history.push(Operation { client, partition, action, key, attempts: Vec::new() });
         self.try_again(client, operation);
@@ -60,6 +62,7 @@ impl World {
         let (action, key) = (wanted.action.clone(), wanted.key.clone());
         self.clients[client].waiting = Some(attempt);
         let node = self.choose_node(client, partition, &action);
+        self.clients[client].asked = node;
         let deadline_us = self.plan.deadline_us;
         self.put(deadline_us, Due::Deadline { client, attempt });
         if !self.strikes(Fault::RequestLost) {
@@ -69,40 +72,68 @@ impl World {
         }
     }
 
-    pub(super) fn reply_arrives(&mut self, client: usize, attempt: AttemptId, reply: Reply) {
+    pub(super) fn reply_arrives(
+        &mut self,
+        client: usize,
+        attempt: AttemptId,
+        reply: Reply,
+        known: Option<KnownLeader>,
+    ) {
         if self.clients[client].waiting == Some(attempt) {
-            self.end_attempt(client, attempt, reply);
+            self.end_attempt(client, attempt, reply, known);
         }
     }
 
     pub(super) fn deadline_passes(&mut self, client: usize, attempt: AttemptId) {
         if self.clients[client].waiting == Some(attempt) {
             self.coverage.fault(Fault::ClientDeadline);
-            self.end_attempt(client, attempt, Reply::Unknown);
+            // As of a connection that breaks: whether it was done, or will be, is unknown.
+            self.end_attempt(client, attempt, Reply::Unknown(Doubt::LeaderLost), None);
         }
     }
 
     /// A try is over: checks what can be checked at once, and goes on or tries again.
-    fn end_attempt(&mut self, client: usize, attempt: AttemptId, reply: Reply) {
+    ///
+    /// * `known`: who leads, as the node that was asked knows.
+    fn end_attempt(
+        &mut self,
+        client: usize,
+        attempt: AttemptId,
+        reply: Reply,
+        known: Option<KnownLeader>,
+    ) {
         self.clients[client].waiting = None;
         let operation = self.operation_of(attempt);
         let last = self.history[operation].attempts.last_mut();
         last.expect("this is it").ended = Some((self.kernel.now, reply.clone()));
         self.check_reply(operation, &reply);
         self.learn(client, operation, &reply);
-        let step = self.clients[client].route.judge(outcome(&reply));
+        let ended = outcome(&reply);
+        let step = self.clients[client].route.judge(ended);
+        self.coverage.meet(variant::try_outcome(&ended));
+        self.coverage.meet(variant::route_step(&step));
         let wanted = &self.history[operation];
         let tries = wanted.attempts.len();
         let told = definite_errors::check_step(wanted, step);
         self.check(told);
-        if step == RouteStep::Unknown(Doubt::LeaderLost) && matches!(reply, Reply::NotDone(_)) {
+        if step == RouteStep::Unknown(Doubt::LeaderLost)
+            && matches!(reply, Reply::NotDone(_) | Reply::Late)
+        {
             self.coverage.reach(CoveragePoint::GaveUpInDoubt);
         }
         let stops = self.are_clients_over() || self.is_hushed();
         if step == RouteStep::TryAgain && !stops && tries < TRIES_MAX {
-            let back_off_us = self.kernel.random.between(1, 40) * MILLI;
-            self.put(back_off_us, Due::Retry { client, operation });
+            let drawn_us = self.kernel.random.between(1, 40) * MILLI;
+            let at_once = self.look_further(client, operation, known);
+            let pause_us = if at_once { 0 } else { drawn_us };
+            self.put(pause_us, Due::Retry { client, operation });
         } else {
+            if step == RouteStep::Answer {
+                let partition = self.history[operation].partition;
+                let knows = &mut self.clients[client];
+                let node = NodeId(knows.asked as u32 + 1);
+                knows.routes[partition].note_served(node, &knows.known);
+            }
             let think_us = self.kernel.random.around(self.plan.think_us);
             self.put(think_us, Due::Turn { client });
         }
@@ -118,6 +149,26 @@ impl World {
                 true
             }
         }
+    }
+
+    /// Whom to ask next is found out; answers whether to ask at once.
+    fn look_further(
+        &mut self,
+        client: usize,
+        operation: usize,
+        known: Option<KnownLeader>,
+    ) -> bool {
+        let partition = self.history[operation].partition;
+        let placed = self.catalog().held(partition).nodes().len();
+        let knows = &mut self.clients[client];
+        let route = &mut knows.routes[partition];
+        known.map(|known| route.learn(known));
+        let newer = route.leader().is_newer_than(&knows.known);
+        let at_once = knows.search.failed(newer, placed);
+        if at_once {
+            self.coverage.reach(CoveragePoint::Redirected);
+        }
+        at_once
     }
 
     fn check_reply(&mut self, operation: usize, reply: &Reply) {
@@ -185,20 +236,8 @@ impl World {
                     knows.seen.insert((partition, *key), value);
                 }
             }
-            (Action::Write(_), Reply::Refused) => {}
-            (Action::Write(_) | Action::Bulk(_) | Action::Read { .. }, _) => {
-                self.look_elsewhere(client, partition)
-            }
+            (Action::Write(_) | Action::Bulk(_) | Action::Read { .. }, _) => {}
         }
-    }
-
-    /// As good as a redirection or as a guess, as it comes.
-    fn look_elsewhere(&mut self, client: usize, partition: usize) {
-        let winners = &self.partitions[partition].truth.winners;
-        let winner = winners.last_key_value().map(|(_, (node, _))| node.0 as usize - 1);
-        let guess = self.kernel.random.index(self.nodes.len());
-        let told = self.kernel.random.coin();
-        self.clients[client].leaders[partition] = winner.filter(|_| told).unwrap_or(guess);
     }
 
     fn choose_node(&mut self, client: usize, partition: usize, action: &Action) -> usize {
@@ -207,27 +246,32 @@ impl World {
             Action::Read { level: Level::Session | Level::Eventual, .. } => true,
             Action::Read { level: Level::Strong | Level::Strict, .. } => self.plan.is_local(),
         };
+        let held = self.catalog().held(partition);
+        let knows = &mut self.clients[client];
+        let route = knows.routes[partition];
+        knows.known = route.leader();
         // A client that asks the wrong node must not be served by it: some always do.
-        if anywhere || self.kernel.random.below(6) == 0 {
-            self.kernel.random.index(self.nodes.len())
-        } else {
-            self.clients[client].leaders[partition]
+        let strays = self.kernel.random.below(6) == 0;
+        let next = self.clients[client].search.next(route.first(), || held.nodes());
+        match next.filter(|_| !anywhere && !strays) {
+            Some(node) => node.0 as usize - 1,
+            None => self.kernel.random.index(self.nodes.len()),
         }
     }
 }
 
-/// What a client makes of a reply.
+/// What a client makes of a reply, as a gateway does of a node's answer.
 fn outcome(reply: &Reply) -> TryOutcome {
     match reply {
         Reply::Committed { .. } | Reply::Values { .. } | Reply::Refused | Reply::Each(_) => {
             TryOutcome::Answered
         }
-        Reply::NotDone(NotDone::NotLeader | NotDone::Changing | NotDone::Offline)
-        | Reply::Unreachable => TryOutcome::NotHere,
-        Reply::NotDone(
-            NotDone::Overloaded | NotDone::LogRefused | NotDone::LogUnusable | NotDone::Exhausted,
-        ) => TryOutcome::Declined,
+        Reply::NotDone(why) if !why.is_for_another_leader() => TryOutcome::Declined,
+        Reply::NotDone(_) | Reply::Unreachable => TryOutcome::NotHere,
+        Reply::Late => TryOutcome::DeadlineBefore,
         // It cannot tell a leader that was lost from an answer that was: it asks the next one.
-        Reply::Unknown => TryOutcome::LeaderLost,
+        Reply::Unknown(Doubt::LeaderLost) => TryOutcome::LeaderLost,
+        Reply::Unknown(Doubt::LogFailed) => TryOutcome::LogFailed,
+        Reply::Unknown(Doubt::Deadline) => TryOutcome::DeadlineAfter,
     }
 }

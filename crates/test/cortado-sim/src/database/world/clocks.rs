@@ -8,7 +8,6 @@ use crate::database::scenario::Scenario;
 use crate::kernel::time::{MILLI, NodeClock};
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
-use cortado_cluster::{Evidence, WatchEvent};
 use cortado_model::{NodeId, WallMillis};
 use cortado_replica::{Frame, Now};
 
@@ -47,14 +46,9 @@ impl World {
         }
     }
 
-    /// A node tells all others its wall clock now and then, and notices how far it is off.
+    /// A node tells all others its wall clock now and then.
     pub(super) fn tell_clock(&mut self, node: usize) {
         let now = self.nodes[node].clock.read(self.kernel.now);
-        if let Some(process) = &mut self.nodes[node].process {
-            let is_off = process.log_clock.is_off(now.clock, now.wall);
-            let evidence = Evidence::OwnClock { is_off };
-            process.observer.watch.on(now.clock, WatchEvent::Observed(evidence));
-        }
         if self.kernel.random.below(LOOKS_PER_TELLING) > 0 {
             return;
         }

@@ -6,7 +6,7 @@
 use super::shared_log::partition_id;
 use super::{Address, Due, Phase, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::CoveragePoint;
+use crate::database::coverage::{CoveragePoint, variant};
 use crate::database::hosted::Hosted;
 use crate::database::invariants::hearing;
 use crate::database::mutant::Mutant;
@@ -47,39 +47,85 @@ impl World {
         if matches!(self.phase, Phase::Quiet { .. }) {
             return;
         }
-        let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let mut views = self.views(node);
-        let full = self.is_full(node);
+        if !self.tell_what_is_new(node, &views) {
+            return;
+        }
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let Some(process) = &mut self.nodes[node].process else { return };
+        let mut orders = Vec::new();
+        process.observer.watch.look(now, &mut views, &mut orders);
+        self.execute_orders(node, now, orders);
+    }
+
+    /// Tells a node's watch what has happened; answers whether it is time for a look: something is
+    /// due, or has changed.
+    fn tell_what_is_new(&mut self, node: usize, views: &Views) -> bool {
+        let clock = self.nodes[node].clock.read(self.kernel.now);
+        let (now, full) = (clock.clock, self.is_full(node));
+        let Some(process) = &mut self.nodes[node].process else { return false };
         let observer = &mut process.observer;
-        observer.watch.on(now, WatchEvent::StoreFull(full));
+        let mut events: Vec<WatchEvent> = Vec::new();
+        let changed = observer.take_changes(views).into_iter();
+        events.extend(changed.map(|partition| WatchEvent::Changed { partition }));
         let hands_over = |p: usize| {
             let hosted = process.hosted[p].as_ref();
             hosted.is_some_and(|hosted| hosted.driver.role() == ReplicaRole::SteppingDown)
         };
         if observer.handing_over.take_if(|partition| !hands_over(*partition)).is_some() {
-            observer.watch.on(now, WatchEvent::HandOffEnded);
+            events.push(WatchEvent::HandOffEnded);
         }
-        observer.tell_changes(now, &views);
-        for hosted in process.hosted.iter().flatten() {
-            if let Some(waited_ms) = hosted.waits_for_log_ms(now) {
-                let waits = Evidence::OwnAppendWaits { waited_ms };
-                observer.watch.on(now, WatchEvent::Observed(waits));
-            }
+        let ticks = now >= observer.watch.wake_at();
+        if !ticks && events.is_empty() && !observer.has_news {
+            return false;
         }
-        let mut orders = Vec::new();
-        observer.watch.look(now, &mut views, &mut orders);
+        observer.has_news = false;
+        // What hangs counts as slow once a tick.
+        if ticks {
+            let is_off = process.log_clock.is_off(now, clock.wall);
+            events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
+            events.extend(observer.felt(now).map(WatchEvent::Observed));
+        }
+        events.push(WatchEvent::StoreFull(full));
+        events.into_iter().for_each(|event| self.tell_watch(node, event));
+        true
+    }
+
+    /// A node's watch is told of something.
+    pub(super) fn tell_watch(&mut self, node: usize, event: WatchEvent) {
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
+        let Some(process) = &mut self.nodes[node].process else { return };
+        self.coverage.meet(variant::watch_event(&event));
+        process.observer.has_news |= match event {
+            WatchEvent::Placed { .. }
+            | WatchEvent::Withdrawn { .. }
+            | WatchEvent::Observed(Evidence::Beat { .. }) => true,
+            WatchEvent::Changed { .. }
+            | WatchEvent::StoreFull(_)
+            | WatchEvent::Observed(_)
+            | WatchEvent::ClaimNotTaken { .. }
+            | WatchEvent::HandOffEnded => false,
+        };
+        process.observer.watch.on(now, event);
+    }
+
+    fn execute_orders(&mut self, node: usize, now: Millis, orders: Vec<WatchOrder>) {
         for order in orders {
+            self.coverage.meet(variant::watch_order(&order));
             match order {
                 WatchOrder::Beat { count } => self.beat(node, count),
                 WatchOrder::Claim { why, .. } => self.claim_as_ordered(node, now, &why),
                 WatchOrder::HandOff { to, why } => {
+                    self.coverage.meet(variant::cause(&why.cause));
                     self.hand_off_as_ordered(node, why.partition.number as usize, to);
                 }
                 WatchOrder::AskToStepDown { leader, why } => {
                     self.ask_to_step_down(node, leader, why.partition.number as usize);
                 }
-                WatchOrder::Abstain(_) => self.coverage.reach(CoveragePoint::ToldWhyNot),
+                WatchOrder::Abstain(told) => {
+                    self.coverage.meet(variant::abstention(&told.cause));
+                    self.coverage.reach(CoveragePoint::ToldWhyNot);
+                }
                 // It hands over, or claims nothing, and others give it nothing.
                 WatchOrder::Sickness(sickness) => self.feel(node, sickness.is_some()),
                 WatchOrder::OwnSilence(silence) => self.hear_itself(node, silence),
@@ -132,13 +178,13 @@ impl World {
     pub(super) fn take_evidence(&mut self, from: Address, news: &News) {
         let now = self.nodes[from.node].clock.read(self.kernel.now).clock;
         let Some(process) = &mut self.nodes[from.node].process else { return };
-        let Observer { watch, leaderships, signs, .. } = &mut process.observer;
+        let Observer { leaderships, signs, .. } = &mut process.observer;
         match news {
             News::Heard { node, incarnation } => {
                 let (node, incarnation) = (*node, incarnation.node);
                 signs.insert(node, now);
                 let evidence = Evidence::PartitionRecord { node, incarnation };
-                watch.on(now, WatchEvent::Observed(evidence));
+                self.observe(from.node, evidence);
             }
             News::NewGeneration { .. } | News::SteppedDown { .. } => {
                 leaderships[from.partition] = now;
@@ -149,6 +195,7 @@ impl World {
 
     fn claim_as_ordered(&mut self, node: usize, now: Millis, why: &Explanation) {
         self.coverage.reach(CoveragePoint::DecidedToClaim);
+        self.coverage.meet(variant::cause(&why.cause));
         if matches!(why.cause, Cause::LeaderDead { .. })
             && let Some(process) = &self.nodes[node].process
         {

@@ -62,14 +62,11 @@ impl World {
             return self.put(AGAIN_US, Due::HearOrders { node });
         }
         self.nodes[node].drained.clone_from(&self.drained);
-        let now = self.nodes[node].clock.read(self.kernel.now).clock;
         for number in 0..self.plan.partitions {
             let placement = self.catalog_of(node).held(number);
             let placement = self.succession(node, number, placement);
             let partition = partition_id(number);
-            if let Some(process) = &mut self.nodes[node].process {
-                process.observer.watch.on(now, WatchEvent::Placed { partition, placement });
-            }
+            self.tell_watch(node, WatchEvent::Placed { partition, placement });
         }
     }
 

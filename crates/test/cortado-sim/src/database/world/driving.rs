@@ -6,7 +6,9 @@
 use super::due::EventLine;
 use super::{Address, Due, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::{Boundary, BoundaryAction, BoundaryPoint, CoveragePoint, Fault};
+use crate::database::coverage::{
+    Boundary, BoundaryAction, BoundaryPoint, CoveragePoint, Fault, variant,
+};
 use crate::database::hosted::{Hosted, Job};
 use crate::database::invariants::{answers, checkpoint_order, limits};
 use crate::database::mutant::Mutant;
@@ -136,6 +138,14 @@ impl World {
         let now = self.time_at(here);
         let on_tick = matches!(event, Event::Tick);
         let story = self.kernel.trace.is_told().then(|| EventLine(&event).to_string());
+        self.coverage.meet(variant::event(&event));
+        if matches!(event, Event::Condemned { .. }) && self.keeps() {
+            // A fault that it heard of late: it may be built anew from one that has a little less.
+            self.kept[here.node][here.partition] = None;
+        }
+        if let Event::Outcomes { outcomes, .. } = &event {
+            outcomes.iter().map(variant::record_outcome).for_each(|met| self.coverage.meet(met));
+        }
         let Some(hosted) = self.hosted_at(here) else { return };
         let (before, lease_ms) = (hosted.driver.role(), lease_of(hosted));
         let mut actions = Vec::new();

@@ -11,6 +11,7 @@ use crate::database::plan::Chore;
 use crate::kernel::Happening;
 use crate::kernel::time::Moment;
 use bytes::Bytes;
+use cortado_cluster::KnownLeader;
 use cortado_driver::{DigestReport, Event, Hashed, JobId, PeerStanding, RecordOutcome};
 use cortado_kafka_model::cluster::ProduceAnswer;
 use cortado_model::{
@@ -81,7 +82,7 @@ pub(crate) enum Due {
     /// A client's time at a node is up.
     Withdraw { to: Address, attempt: AttemptId },
     /// The answer reaches the client.
-    Reply { client: usize, attempt: AttemptId, reply: Reply },
+    Reply { client: usize, attempt: AttemptId, reply: Reply, known: Option<KnownLeader> },
     /// A client stops waiting.
     Deadline { client: usize, attempt: AttemptId },
     /// A client wants something new.
@@ -396,7 +397,7 @@ impl fmt::Display for Due {
                 write!(f, "{to}: c{client} looks for #{}", attempt.0)
             }
             Due::Withdraw { to, attempt } => write!(f, "{to}: #{} has waited enough", attempt.0),
-            Due::Reply { client, attempt, reply } => {
+            Due::Reply { client, attempt, reply, .. } => {
                 write!(f, "c{client}: #{} is answered {reply:?}", attempt.0)
             }
             Due::Deadline { client, attempt } => write!(f, "c{client}: deadline of #{}", attempt.0),

@@ -5,7 +5,7 @@
 use super::due::{Question, Work};
 use super::{Address, Due, World};
 use crate::database::asker::{Asker, Purpose};
-use crate::database::coverage::{BoundaryPoint, CoveragePoint};
+use crate::database::coverage::{BoundaryPoint, CoveragePoint, variant};
 use crate::database::invariants::{answers, eligible, trims};
 use crate::database::mutant::Mutant;
 use crate::database::node::Node;
@@ -27,6 +27,7 @@ impl World {
         self.kernel.note(&super::observing::facts(&action), || {
             format!("{here}: executes {}", super::observing::describe(&action))
         });
+        self.coverage.meet(variant::action(&action));
         match action {
             Action::Append { records } => {
                 self.append(here, records);
@@ -113,8 +114,13 @@ impl World {
         batch: Box<cortado_model::Batch>,
         last: cortado_model::Scn,
     ) {
+        let now = self.nodes[here.node].clock.read(self.kernel.now).clock;
         let Some(hosted) = self.hosted_at(here) else { return };
         let alone = answers::check_alone(hosted.applying.replace(job), job);
+        hosted.applying_since = now;
+        if let Some(process) = &mut self.nodes[here.node].process {
+            process.observer.store.begin(now);
+        }
         self.check(alone);
         self.work(here, Work::Apply { job, batch, last });
         if self.is(Mutant::AnswersBeforeApply) {
@@ -276,7 +282,11 @@ impl World {
 
     fn open_producer(&mut self, here: Address, job: JobId) {
         let Some(hosted) = self.hosted_at(here) else { return };
-        hosted.producer = crate::database::hosted::Producer { job, ..Default::default() };
+        let opened = crate::database::hosted::Producer { job, ..Default::default() };
+        let former = std::mem::replace(&mut hosted.producer, opened);
+        // What was handed to the former one is given up.
+        let open = former.sent.iter().filter(|sent| sent.outcomes.is_none());
+        open.for_each(|sent| self.feel_append(here.node, sent.sent_at, false));
         // Its way to the log is its own: what the one before has sent may arrive later.
         self.log.lanes.remove(&(here.node, here.partition));
     }

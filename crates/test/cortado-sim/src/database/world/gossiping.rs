@@ -30,7 +30,7 @@ impl World {
         let known = process.observer.gossip.values();
         let answering = known.filter(|known| moment.since(known.answered_at) <= fresh_us).count();
         let answering = answering as u32;
-        self.observe(node, now, Evidence::GossipReach { answering, members });
+        self.observe(node, Evidence::GossipReach { answering, members });
     }
 
     /// A node hears of another one whether it reaches the log.
@@ -97,7 +97,7 @@ impl World {
         }
         let (node_id, incarnation) = (self.nodes[other].id, known_life(self, node, other));
         let evidence = Evidence::Gossip { node: node_id, incarnation, opinion: told };
-        self.observe(node, now, evidence);
+        self.observe(node, evidence);
     }
 
     /// A node claims for what it thinks of a leader: both layers must have said so, or one for

@@ -10,7 +10,7 @@ use crate::database::node::{LogHealth, Process};
 use crate::database::scenario::Scenario;
 use crate::database::store::Store;
 use crate::kernel::time::MILLI;
-use cortado_cluster::LogClock;
+use cortado_cluster::{Doubt, LogClock};
 use cortado_driver::{Event, Settings};
 use cortado_model::{NodeIncarnation, ReplicaIncarnation};
 use cortado_replica::{Identity, genesis_record};
@@ -222,7 +222,7 @@ impl World {
         clients: Vec<(usize, crate::database::documents::AttemptId)>,
     ) {
         for (client, attempt) in clients {
-            self.reply(partition, client, attempt, Reply::Unknown);
+            self.reply(partition, client, attempt, Reply::Unknown(Doubt::LeaderLost));
         }
     }
 }

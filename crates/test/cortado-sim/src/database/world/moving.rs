@@ -332,13 +332,6 @@ impl World {
         }
     }
 
-    fn tell_watch(&mut self, node: usize, event: WatchEvent) {
-        let now = self.nodes[node].clock.read(self.kernel.now).clock;
-        if let Some(process) = &mut self.nodes[node].process {
-            process.observer.watch.on(now, event);
-        }
-    }
-
     fn add_replica(&mut self, node: usize, partition: usize) {
         let number = self.next_number();
         let Some(process) = &self.nodes[node].process else { return };
@@ -357,8 +350,15 @@ impl World {
     /// A node gives a replica up, and what it holds of it.
     fn remove_replica(&mut self, node: usize, partition: usize) {
         self.tell_watch(node, WatchEvent::Withdrawn { partition: partition_id(partition) });
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
         let Some(process) = &mut self.nodes[node].process else { return };
         if let Some(mut hosted) = process.hosted[partition].take() {
+            for _ in hosted.producer.sent.iter().filter(|sent| sent.outcomes.is_none()) {
+                process.observer.appends.give_up(now);
+            }
+            if hosted.applying.is_some() {
+                process.observer.store.give_up(now);
+            }
             self.nodes[node].lives_before[partition] = hosted.driver.incarnation().life + 1;
             self.hang_up(partition, hosted.take_clients());
         }

@@ -4,7 +4,7 @@
 
 use super::{Address, World};
 use crate::database::asker::Asker;
-use crate::database::coverage::CoveragePoint;
+use crate::database::coverage::{CoveragePoint, variant};
 use crate::database::hosted::Unanswered;
 use crate::database::invariants::{gate, one_effect, one_winner};
 use crate::database::mutant::Mutant;
@@ -53,6 +53,7 @@ impl World {
 
     /// A driver has told what happened.
     pub(super) fn observe_news(&mut self, from: Address, news: &News) {
+        self.coverage.meet(variant::news(news));
         self.suspect_less(from, news);
         self.take_evidence(from, news);
         if let Some(point) = CoveragePoint::of_news(news) {

@@ -11,7 +11,7 @@ use crate::database::mutant::Mutant;
 use crate::database::pin::{PARTITION, Pin, STORY, Scene};
 use cortado_cluster::{Placement, WatchEvent};
 use cortado_driver::Event;
-use cortado_model::{Millis, NodeId};
+use cortado_model::NodeId;
 
 impl World {
     /// Puts the story in line.
@@ -72,13 +72,10 @@ impl World {
         let to = (from + 1) % self.nodes.len();
         self.pin = Some(Pin { partition: PARTITION, to, generation: 0, held_down: false });
         for node in 0..self.nodes.len() {
-            let now: Millis = self.nodes[node].clock.read(self.kernel.now).clock;
             let placement = self.catalog_of(node).held(PARTITION);
             let placement = self.succession(node, PARTITION, placement);
             let partition = partition_id(PARTITION);
-            if let Some(process) = &mut self.nodes[node].process {
-                process.observer.watch.on(now, WatchEvent::Placed { partition, placement });
-            }
+            self.tell_watch(node, WatchEvent::Placed { partition, placement });
         }
         if let Some(hosted) = self.nodes[from].hosted_mut(PARTITION) {
             hosted.operators += 1;

@@ -13,8 +13,10 @@ use crate::database::mutant::Mutant;
 use crate::database::orders::{bulk_of, order_of};
 use crate::kernel::violation::Violation;
 use bytes::Bytes;
+use cortado_cluster::{Doubt, KnownLeader};
 use cortado_driver::{
-    Event, INBOX_MAX, Level as Demand, Refused, Reply as RequestEnd, Serving, WriteOrder, Written,
+    Event, INBOX_MAX, Level as Demand, Refused, Reply as RequestEnd, Serving, UnknownWhy,
+    WriteOrder, Written,
 };
 use cortado_model::{Etag, Generation, Scn};
 use cortado_replica::{NotDone, ReadNeed};
@@ -52,7 +54,9 @@ impl World {
         reply: Reply,
     ) {
         let reply = match reply {
-            Reply::Unknown if self.is(Mutant::DeniesUnknown) => Reply::NotDone(NotDone::NotLeader),
+            Reply::Unknown(_) if self.is(Mutant::DeniesUnknown) => {
+                Reply::NotDone(NotDone::NotLeader)
+            }
             reply => reply,
         };
         let operation = self.operation_of(attempt);
@@ -74,8 +78,18 @@ impl World {
         self.check(denied);
         if !self.strikes(Fault::ReplyLost) {
             let delay_us = self.delay();
-            self.put(delay_us, Due::Reply { client, attempt, reply });
+            let known = self.leader_told(client, partition, &reply);
+            self.put(delay_us, Due::Reply { client, attempt, reply, known });
         }
+    }
+
+    /// Who leads, as the node knows that is not to be asked: its own replica has folded it.
+    fn leader_told(&self, client: usize, partition: usize, reply: &Reply) -> Option<KnownLeader> {
+        let elsewhere = matches!(reply, Reply::NotDone(why) if why.is_for_another_leader());
+        let hosted = self.nodes[self.clients[client].asked].hosted(partition)?;
+        let folded = elsewhere.then(|| hosted.driver.leadership())?;
+        let stepped_down = folded.stepped_down.is_some();
+        Some(KnownLeader { generation: folded.generation, stepped_down, node: folded.leads() })
     }
 
     /// A driver's answer becomes the client's.
@@ -89,7 +103,8 @@ impl World {
     ) {
         let reply = match answer {
             RequestEnd::NotDone(why) => Reply::NotDone(why),
-            RequestEnd::Unknown(_) => Reply::Unknown,
+            RequestEnd::Unknown(UnknownWhy::LeaderLost) => Reply::Unknown(Doubt::LeaderLost),
+            RequestEnd::Unknown(UnknownWhy::LogFailed) => Reply::Unknown(Doubt::LogFailed),
             RequestEnd::Refused(Refused::Operation { .. }) => Reply::Refused,
             RequestEnd::Written(written) if writes.is_some() => {
                 self.learn_etag(attempt, 0, written.etag);
@@ -145,13 +160,13 @@ impl World {
         let reply = match unanswered.stage.get() {
             Stage::Begun => {
                 unanswered.is_told = true;
-                Reply::Unknown
+                Reply::Unknown(Doubt::Deadline)
             }
             Stage::Waits | Stage::Withdrawn => {
                 unanswered.stage.set(Stage::Withdrawn);
                 hosted.unanswered.remove(&attempt);
                 self.coverage.reach(CoveragePoint::Withdrawn);
-                Reply::NotDone(NotDone::Overloaded)
+                Reply::Late
             }
         };
         self.reply(here.partition, client, attempt, reply);

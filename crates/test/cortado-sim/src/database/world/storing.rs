@@ -49,7 +49,11 @@ impl World {
                 let Some(event) = self.apply_or_fail(to, job, &batch, last) else { return };
                 event
             }
-            Work::FindBookmark { job, trim } => Event::BookmarkFound(job, self.bookmark(to, trim)),
+            Work::FindBookmark { job, trim } => {
+                let fails = self.strikes(Fault::StoreFails);
+                let found = if fails { Err(failed()) } else { self.bookmark(to, trim) };
+                Event::BookmarkFound(job, found)
+            }
             Work::Hash { job, time, known } => {
                 let hashed = self.hash(to, time, known);
                 if self.plan.store_us == 0 {
@@ -63,6 +67,9 @@ impl World {
             Work::Probe(job) => {
                 let full = self.is_full(to.node);
                 Event::Probed(job, if full { Err(no_room()) } else { Ok(()) })
+            }
+            Work::Clear(job) if self.strikes(Fault::StoreFails) => {
+                Event::Cleared(job, Err(failed()))
             }
             Work::Clear(job) => {
                 self.nodes[to.node].disk[to.partition].install(Image::default());
@@ -104,6 +111,9 @@ impl World {
         if self.strikes_damage(to) {
             return Err(damaged());
         }
+        if self.strikes(Fault::StoreFails) {
+            return Err(failed());
+        }
         let store = &self.nodes[to.node].disk[to.partition];
         let mut found = store.image().found(keys, names);
         if self.is(Mutant::FindsLate) {
@@ -135,11 +145,13 @@ impl World {
             if self.kernel.random.coin() {
                 self.apply(to, batch, last);
             }
-            Some(StoreError::Failed { why: "told to fail".to_owned() })
+            Some(failed())
         } else {
             self.apply(to, batch, last);
             None
         };
+        // A store that says that it is full works as it should.
+        self.feel_batch(to, matches!(error, None | Some(StoreError::Full { .. })));
         let answers_before = self.is(Mutant::AnswersBeforeApply);
         if self.plan.store_us == 0
             && let Some(hosted) = self.hosted_at(to)
@@ -154,6 +166,15 @@ impl World {
             Some(error) => Some(Event::Applied(job, Err(error))),
             None if answers_before => None,
             None => Some(Event::Applied(job, Ok(()))),
+        }
+    }
+
+    /// A node notices how a batch of its own store went.
+    fn feel_batch(&mut self, to: Address, works: bool) {
+        let now = self.nodes[to.node].clock.read(self.kernel.now).clock;
+        let Some(since) = self.hosted_at(to).map(|hosted| hosted.applying_since) else { return };
+        if let Some(process) = &mut self.nodes[to.node].process {
+            process.observer.store.end(now, now.since(since), works);
         }
     }
 
@@ -248,11 +269,24 @@ impl World {
                 let why = "told to fail while it installs".to_owned();
                 return Err(CopyError::Store(StoreError::Failed { why }));
             }
-            return Err(CopyError::Refused(CopyRefusal::Gone));
+            return Err(self.why_not_copied(readable));
         }
         self.nodes[to.node].disk[to.partition].install(image);
         self.coverage.reach(CoveragePoint::Resynced);
         Ok((reached.last, reached.offset))
+    }
+
+    /// Of all that can befall a copy, whatever fits.
+    fn why_not_copied(&mut self, readable: bool) -> CopyError {
+        let why = || "told to".into();
+        match self.kernel.random.below(6) {
+            _ if !readable => CopyError::Refused(CopyRefusal::NotReadable),
+            0 => CopyError::PeerLost(why()),
+            1 => CopyError::Refused(CopyRefusal::Busy),
+            2 => CopyError::Damaged(damaged()),
+            3 => CopyError::Spool(why()),
+            _ => CopyError::Refused(CopyRefusal::Gone),
+        }
     }
 
     /// A store whose bytes are not what was written, if others have what it loses.
@@ -280,4 +314,8 @@ fn no_room() -> StoreError {
 
 fn damaged() -> StoreError {
     StoreError::Damaged { why: "told to be damaged".to_owned() }
+}
+
+fn failed() -> StoreError {
+    StoreError::Failed { why: "told to fail".to_owned() }
 }
