@@ -21,7 +21,7 @@
 //! | [`layers`] | one layer alone is no death | failover.md, "Three layers" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
-//! | [`resolved`] | a history that an operator has chosen goes on everywhere | "Resolving a dispute" |
+//! | [`resolved`] | a history that an operator has chosen goes on | "Resolving a dispute" |
 //! | [`pinned`] | an operator's handoff stays | failover.md, "Pins and drains" |
 //! | [`drained`] | a drained node leads nothing that another one could | "Pins and drains" |
 //! | [`moves`] | no move costs a replica that is needed | moves.md, "One partition" |
