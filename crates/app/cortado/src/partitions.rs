@@ -124,8 +124,8 @@ const RESOLVE_HELP: &str = "\
 A replica is *disputed* if its log, or its leader, goes on without what it has: the log has lost \
 records that were acknowledged. It serves nothing and keeps everything until a person decides.
 
-The history of the node that is kept goes on, with all documents as that replica has them; \
-replicas in doubt that have another one copy it, and what only they have is lost. Copy their data \
+The history of the node that is kept goes on, with all documents as that replica has them; those \
+in doubt that have another one copy it, and what only they have is lost. Copy their data \
 directories first. Done again, the command goes on where it stopped.
 
 Examples:

@@ -63,9 +63,11 @@ pub(crate) enum Fault {
     /// The same, and created again.
     TopicRecreated,
     /// A replica that was not in sync comes to lead a topic: what was acknowledged is gone there.
-    UncleanElection,
+    UncleanLeader,
 }
 
+/// A way that is cut both ways.
+const BOTH: [Direction; 2] = [Direction::In, Direction::Out];
 /// How long cuts last: longer than it takes to find a leader dead.
 const CUT: Duration = Duration::from_secs(5);
 
@@ -97,7 +99,7 @@ impl Fault {
         Fault::TrimmedMeanwhile,
         Fault::TopicDeleted,
         Fault::TopicRecreated,
-        Fault::UncleanElection,
+        Fault::UncleanLeader,
     ];
 
     /// Lets it happen for a while; [`BrokenSite::heal`] makes good what is left of it.
@@ -161,17 +163,14 @@ impl Fault {
             }
             Fault::CutFromPeers => cut(&site.ways[node], &[], &[Direction::In, Direction::Out]),
             Fault::CutToPeers => cut(&site.ways[node], &[], &[Direction::Out]),
-            Fault::CutFromAll => {
-                let both = [Direction::In, Direction::Out];
-                cut(&site.ways[node], &both, &both);
-            }
+            Fault::CutFromAll => cut(&site.ways[node], &BOTH, &BOTH),
             Fault::SettingChanged => topic_faults::change_setting(site),
             Fault::ClusterSettingChanged => topic_faults::change_setting_of_cluster(site),
             Fault::StrangersWrite => topic_faults::write_as_stranger(site),
             Fault::TrimmedMeanwhile => topic_faults::forget_what_a_node_lacks(site),
             Fault::TopicDeleted => topic_faults::delete_topic(site),
             Fault::TopicRecreated => topic_faults::create_topic_anew(site),
-            Fault::UncleanElection => topic_faults::elect_uncleanly(site),
+            Fault::UncleanLeader => topic_faults::lead_uncleanly(site),
         }
     }
 }

@@ -113,13 +113,13 @@ pub(crate) fn create_topic_anew(site: &BrokenSite) {
 
 /// The brokers in sync end, and one leads the topic of a database that was not in sync: what was
 /// acknowledged last is gone from the log. That is in dispute, and an operator resolves it.
-pub(crate) fn elect_uncleanly(site: &BrokenSite) {
+pub(crate) fn lead_uncleanly(site: &BrokenSite) {
     let topic = doom(site);
     site.brokers.kill(3).expect("it runs");
     site.tools.wait_until(&topic, "without its third replica", |one| one.in_sync == [1, 2]);
     write_doomed(site, "behind");
     site.wait_until("caught up", |http| are_caught_up(http, DOOMED));
-    // Controllers that find it later look for the next election only every five minutes.
+    // Controllers that find it later look for a leader only every five minutes.
     site.tools.change(&topic, UNCLEAN, "true");
     [1, 2].iter().for_each(|broker| site.brokers.kill(*broker).expect("it runs"));
     // With it the other one would be led by who has everything.
@@ -227,7 +227,7 @@ fn are_caught_up(http: &mut Http, database: &str) -> bool {
         serves && replica["lag_ms"].as_u64().is_some_and(|lag| lag < 1_000)
     };
     let runs = |replica: &&&Value| replica["role"] != "offline";
-    !partitions.is_empty() && replicas.iter().filter(runs).all(|replica| is_well(replica))
+    !partitions.is_empty() && replicas.iter().filter(runs).all(is_well)
 }
 
 /// Makes the database, with documents in it; answers its topic.

@@ -104,13 +104,19 @@ impl Reading {
             ready_of(follower.as_mut()).await;
         }
         let known = follower.known_end();
-        // Its driver asks for nothing: what it has folded reaches beyond that. The follower is not
-        // asked either: what it told now it would not tell again.
-        if known < position.offset {
+        // Its driver asks for nothing: what it has folded reaches up to there, or beyond. The
+        // follower is not asked either: what it told now it would not tell again.
+        if known <= position.offset {
             sleep_until(*self.why_at.get_or_insert_with(Instant::now)).await;
             if let Err(error) = self.log.read(self.partition, position, 1).await {
                 self.why_at = Some(Instant::now() + WHY_AGAIN);
                 return Heard::Failed(Event::LogFailed(self.unread(error)));
+            }
+            if known == position.offset {
+                // What it had to tell is over, and it would tell nothing else: another one hears
+                // what comes.
+                self.follow(position);
+                return Heard::Moved;
             }
         }
         (self.quiet_at, self.why_at) = (Some(end).filter(|end| known == *end), None);

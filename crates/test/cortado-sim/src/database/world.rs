@@ -148,7 +148,19 @@ struct Partition {
     /// What its log has lost.
     lost: Option<LostTail>,
     /// Whose history an operator has chosen.
-    chosen: Option<resolving::Chosen>,
+    chosen: Option<Chosen>,
+}
+
+/// Whose history goes on.
+#[derive(Clone, Debug)]
+struct Chosen {
+    node: usize,
+    /// What its store held then, if it was in doubt: who follows may come to hold more.
+    kept: Option<Kept>,
+    /// When the replica of which node was last told.
+    told: BTreeMap<usize, Moment>,
+    /// It is so everywhere.
+    done: bool,
 }
 
 /// What a partition's log has lost.

@@ -4,7 +4,7 @@
 //! Does what the gateway does: tells the chosen replica first, and the others when it goes on.
 //! Start reading at [`World::resolve`].
 
-use super::{Address, Phase, World};
+use super::{Address, Chosen, Phase, World};
 use crate::database::coverage::CoveragePoint;
 use crate::database::hosted::Hosted;
 use crate::database::invariants::kept::Kept;
@@ -13,24 +13,12 @@ use crate::database::mutant::Mutant;
 use crate::database::scenario::Scenario;
 use crate::kernel::time::{Moment, SECOND};
 use cortado_driver::{Event, Folded, LookedThrough, ReplicaRole, Resolution, SurveyError};
-use cortado_model::{Generation, LogPosition, WallMillis};
+use cortado_model::{Generation, LogOffset, LogPosition, WallMillis};
 use cortado_replica::Frame;
 use std::collections::BTreeMap;
 
 /// A replica that has been told and is in doubt still is told again after this.
 const TOLD_AGAIN_US: u64 = 5 * SECOND;
-
-/// Whose history goes on.
-#[derive(Clone, Debug)]
-pub(super) struct Chosen {
-    node: usize,
-    /// What its store held then, if it was in doubt: who follows may come to hold more.
-    kept: Option<Kept>,
-    /// When the replica of which node was last told.
-    told: BTreeMap<usize, Moment>,
-    /// It is so everywhere.
-    done: bool,
-}
 
 impl World {
     /// A person decides; answers whether that can be done where such a world ends.
@@ -185,8 +173,7 @@ impl World {
         let survey = self.survey_ends(to, checkpoint)?;
         let uuid = self.genesis(to.partition).identity.partition;
         let mut highest = Generation::default();
-        let first = survey.extent.first;
-        let mut next = LogPosition { offset: first, epoch: self.log_leader(to) };
+        let mut next = self.beginning(to, survey.extent.first);
         while next.offset < survey.extent.end {
             let page = self.read_records(to, next, 1 << 20);
             let page = page.map_err(|error| SurveyError::Log { why: format!("{error:?}") })?;
@@ -204,10 +191,10 @@ impl World {
         Ok(LookedThrough { log, checkpoint, end: next, highest })
     }
 
-    /// Which leader of its own the log has.
-    fn log_leader(&mut self, to: Address) -> u32 {
+    /// Where the log begins, for who has read all that its own leader has appended.
+    fn beginning(&mut self, to: Address, offset: LogOffset) -> LogPosition {
         let told = self.ask_brokers(to).and_then(Result::ok);
-        told.map(|extent| extent.epoch).unwrap_or_default()
+        LogPosition { offset, epoch: told.map(|extent| extent.epoch).unwrap_or_default() }
     }
 }
 
