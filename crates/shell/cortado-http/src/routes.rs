@@ -18,10 +18,10 @@ use std::future::ready;
 use words::{
     ADMIN_HEADERS, BUDGET, CHANGE_PATH, COLLECTION, CREATED, CREATED_HEADERS, CURSOR,
     DATABASE_PATH, DEADLINE, DELETED, DELETED_HEADERS, DOCUMENT, DONE, FINISH_UPGRADE, FOREIGN,
-    GET_HEADERS, GET_UPGRADE, HANDED_OFF, LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS, MALFORMED,
-    MISSING, MOVE_ORDER, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION, TABLE_PATH,
-    TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS, WRITTEN,
-    error, found, needed, optional,
+    FOUND_EACH, GET_HEADERS, GET_UPGRADE, HANDED_OFF, LAST_EVENT_ID, LATE, LIMIT, LIST_ERRORS,
+    MALFORMED, MISSING, MOVE_ORDER, ORDER, PAGE, PLAIN, READ, READ_ERRORS, READ_HEADERS, SESSION,
+    TABLE_PATH, TOO_LARGE, TRANSACT_HEADERS, UNPROCESSABLE, UNSERVED, WRITE_ERRORS, WRITE_HEADERS,
+    WRITTEN, error, found, needed, optional,
 };
 
 /// The answer of a handler that waits for nothing.
@@ -155,10 +155,7 @@ pub(crate) static ROUTES: &[Route] = &[
             summary: "Reads many documents",
             headers: READ_HEADERS,
             body: RequestBody::Required(&[(JSON, "BatchBody")]),
-            answers: &[Answer {
-                headers: &["Cortado-Session", "Cortado-Served-By", "Cortado-Role"],
-                ..found("One result per key, in order.", &[(JSON, "BatchAnswer")])
-            }],
+            answers: FOUND_EACH,
             errors: &[MALFORMED, FOREIGN, MISSING, TOO_LARGE, UNPROCESSABLE, UNSERVED, LATE],
             ..PLAIN
         },

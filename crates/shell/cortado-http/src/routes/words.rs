@@ -117,6 +117,11 @@ pub(super) const PAGE: &[Answer] = &[Answer {
     media: &[(JSON, "Page")],
     headers: LISTED,
 }];
+/// Of many keys.
+pub(super) const FOUND_EACH: &[Answer] = &[Answer {
+    headers: &["Cortado-Session", "Cortado-Served-By", "Cortado-Role"],
+    ..found("One result per key, in order.", &[(JSON, "BatchAnswer")])
+}];
 /// Of a handoff.
 pub(super) const HANDED_OFF: &[Answer] = &[
     found("The partition afterwards.", &[(JSON, "PartitionAnswer")]),

@@ -42,7 +42,7 @@ impl World {
         let Some(process) = &self.nodes[other].process else { return };
         let reaches = !process.observer.deaf || hides;
         let told = Evidence::PeerReachesLog { node: self.nodes[other].id, reaches };
-        self.observe(node, now, told);
+        self.observe(node, told);
         if let Some(process) = self.nodes[node].process.as_mut().filter(|_| !reaches) {
             process.observer.said_deaf.insert(other, now);
         }
