@@ -143,6 +143,13 @@ impl PeerPlace for MemoryPlace {
         String::new()
     }
 
+    /// Who is there is reached.
+    fn usage(&self) -> PlaceUsage {
+        let nodes = self.peers.nodes().into_iter();
+        let others = nodes.filter(|node| *node != self.life.node).count();
+        PlaceUsage { connected: others, known: others, ..PlaceUsage::default() }
+    }
+
     fn know(&self, _nodes: &[PeerWhereabouts]) {}
 
     fn leave(&self) -> Pending<'_, ()> {

@@ -257,6 +257,11 @@ fn a_restarted_leader_has_lost_its_generation() {
     case().reborn_as(1, NOW).check(NOW, "claim: leader n1 has restarted");
     // One that is not preferred waits for its turn.
     case().led_by(2, 1).reborn_as(2, NOW).check(NOW, "claim in 150 ms");
+    // A life that has begun to count higher is no earlier one, but that of a copy.
+    let of_a_copy = ReplicaIncarnation { life: 2, ..life(2) };
+    let leadership = Leadership::Claimed { node: n(1), incarnation: of_a_copy, at: NOW };
+    let case_ = case().reborn_as(1, NOW).with(|facts| facts.leadership = leadership);
+    case_.check(NOW.plus(3_000), "stay: LeaderAlive");
 }
 
 #[test]

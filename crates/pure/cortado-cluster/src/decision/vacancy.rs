@@ -37,8 +37,16 @@ impl Vacancy {
                 let extra_ms = if named.is_some() { detector.settings().dead_after_ms } else { 0 };
                 Ok(Vacancy { cause, since: at, named, extra_ms })
             }
+            // Not this life, or it would lead.
+            Leadership::Claimed { node, incarnation, .. }
+                if node == facts.me && incarnation > facts.incarnation =>
+            {
+                // A copy of the data directory runs, too. One of both ends when the other one has
+                // registered; if each took the leadership from the other, neither ever would.
+                Err(StayReason::LeaderAlive { leader: node })
+            }
             Leadership::Claimed { node, incarnation, .. } if node == facts.me => {
-                // Not this life, or it would lead: an earlier one, and all others are over.
+                // An earlier one, and all others are over.
                 let since = detector.lives_since().unwrap_or(now);
                 let (old, new) = (incarnation.node, facts.incarnation.node);
                 let cause = Cause::LeaderRestarted { leader: node, old, new };

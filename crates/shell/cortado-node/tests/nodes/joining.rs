@@ -132,7 +132,7 @@ async fn music(cluster: &Cluster) -> Music {
 async fn nodes_join_by_the_log_and_a_router_finds_them() {
     let site = Site::begun().await;
     let (nodes, router) = site.nodes(["tokyo-1", "tokyo-2", "osaka-1"]).await;
-    assert!(router.nodes().ready().is_ok());
+    eventually("the router is ready", || router.nodes().ready().is_ok()).await;
     eventually("the journal is there", || router.gateway().catalog().journal().is_some()).await;
     let music = music(&router).await;
     music.put("a", "t", "{}").await.unwrap();
