@@ -289,9 +289,13 @@ impl Api {
         if !is_unknown(&catalog, captures) {
             return Ok(catalog);
         }
-        let (timeout, _) = fields.timeout()?;
-        let confirmed = services.confirmed_catalog(arrived + timeout).await;
-        confirmed.map_err(|error| refusal::of_admin(error, Code::Unavailable))
+        let (timeout, has_timeout) = fields.timeout()?;
+        let deadline = arrived + timeout;
+        services.confirmed_catalog(deadline).await.map_err(|error| {
+            let failure = refusal::of_admin(error, Code::Unavailable);
+            let is_late = has_timeout && Instant::now() >= deadline;
+            if is_late { failure.into_late() } else { failure }
+        })
     }
 
     /// Turns a failure into an answer, and logs those that are the server's fault.

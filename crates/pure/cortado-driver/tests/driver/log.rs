@@ -85,7 +85,7 @@ fn in_a_log_that_was_cut_off_nothing_is_claimed() {
     while rig.reads < 2 {
         rig.pass();
     }
-    assert_eq!(rig.driver.role(), ReplicaRole::Offline);
+    assert_eq!(rig.driver.role(), ReplicaRole::Disputed);
     assert!(!rig.append());
 }
 
