@@ -16,6 +16,7 @@ use crate::turn::Turn;
 use crate::write::Caller;
 use alloc::boxed::Box;
 use alloc::format;
+use cortado_model::LogOffset;
 use cortado_replica::{ClaimReason, FoldState, Input, Role};
 
 impl<C: Caller> Life<C> {
@@ -46,6 +47,8 @@ impl<C: Caller> Parts<'_, C> {
     /// Does as the operator has chosen.
     pub(crate) fn resolve(&mut self, resolution: Resolution, turn: &mut Turn<'_, C>) -> Stage<C> {
         *self.in_doubt = true;
+        // What was heard of it may be of what it has lost; it is looked at anew.
+        *self.log_end = LogOffset::ZERO;
         let Resolution { keep, beyond, own } = resolution;
         if keep == turn.me.node {
             let job = turn.job();
