@@ -12,6 +12,10 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use cortado_model::{LogOffset, Millis, NodeId, Scn, StoreError, with_causes};
 
+/// How long a new replica waits for others that can help before it folds a long log.
+const PATIENCE_MS: u64 = 5_000;
+const LOOK_AGAIN_MS: u64 = 250;
+
 /// A replica whose state is thrown away.
 #[derive(Debug)]
 pub(crate) struct Rebuilding {
@@ -23,6 +27,8 @@ pub(crate) struct Rebuilding {
     wrong: bool,
     /// It had nothing to begin with.
     is_new: bool,
+    /// Until then others may tell how far they are: a node that has just begun has heard of none.
+    patient_until: Millis,
     /// A replica was found that can help, in this try.
     asked: bool,
     /// Human-readable.
@@ -66,7 +72,9 @@ impl Rebuilding {
         turn: &mut Turn<'_, C>,
     ) -> Rebuilding {
         let step = Step::ask_extent(turn);
-        Rebuilding { beyond, from, wrong: false, is_new: false, asked: false, why, step }
+        let patient_until = turn.clock();
+        let (wrong, is_new, asked) = (false, false, false);
+        Rebuilding { beyond, from, wrong, is_new, patient_until, asked, why, step }
     }
 
     /// Of a replica that has nothing yet.
@@ -76,7 +84,7 @@ impl Rebuilding {
         turn: &mut Turn<'_, C>,
     ) -> Rebuilding {
         let right = Rebuilding::begin(beyond, None, why, turn);
-        Rebuilding { is_new: true, ..right }
+        Rebuilding { is_new: true, patient_until: turn.clock().plus(PATIENCE_MS), ..right }
     }
 
     /// Of a replica whose state is wrong, or cannot be read.
@@ -235,6 +243,10 @@ impl Rebuilding {
             let job = turn.job();
             turn.act(Action::InstallSnapshot { job, from });
             self.step = Step::Copy { job, from, others: sources, first };
+            return Rebuilt::NotYet;
+        }
+        if !self.asked && turn.clock() < self.patient_until {
+            self.step = Step::Rest(turn.clock().plus(LOOK_AGAIN_MS));
             return Rebuilt::NotYet;
         }
         if first > LogOffset::ZERO || beyond > LogOffset::ZERO {

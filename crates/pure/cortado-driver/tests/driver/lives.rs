@@ -119,10 +119,11 @@ fn joining() -> Rig {
     let Action::ClearStore(job) = rig.take() else { panic!("the store is not cleared") };
     rig.on(Event::Cleared(job, Ok(())));
     let Action::AskExtent(job) = rig.take() else { panic!("it begins to fold") };
-    let extent = LogExtent { log: LOG, first: LogOffset::ZERO, end: LogOffset(3) };
-    rig.on(Event::Extent(job, Ok(extent)));
+    rig.on(Event::Extent(job, Ok(OF_THREE)));
     rig
 }
+
+const OF_THREE: LogExtent = LogExtent { log: LOG, first: LogOffset::ZERO, end: LogOffset(3) };
 
 #[test]
 fn a_replica_that_has_nothing_copies_one_where_its_log_is_long() {
@@ -145,10 +146,22 @@ fn a_replica_that_has_nothing_copies_one_where_its_log_is_long() {
 #[test]
 fn a_replica_that_finds_nobody_to_copy_folds_its_log_however_long() {
     let mut rig = joining();
-    let Action::LookAround(job) = rig.take() else { panic!("nobody is looked for") };
     let around =
-        Surroundings { peers: Vec::new(), holders: Vec::new(), log_bytes: 0, state_bytes: 0 };
-    rig.on(Event::Around(job, around));
+        || Surroundings { peers: Vec::new(), holders: Vec::new(), log_bytes: 0, state_bytes: 0 };
+    let mut looks = 0;
+    // Others may have told nothing yet of how far they are.
+    while !matches!(rig.wanted.front(), Some(Action::ClearStore(_))) {
+        let Action::LookAround(job) = rig.take() else { panic!("nobody is looked for") };
+        rig.on(Event::Around(job, around()));
+        looks += 1;
+        if let Some(next) = rig.driver.wake_at().filter(|_| rig.wanted.is_empty()) {
+            rig.now = next;
+            rig.on(Event::Tick);
+            let job = rig.take_ask();
+            rig.on(Event::Extent(job, Ok(OF_THREE)));
+        }
+    }
+    assert!(looks > 1);
     for _ in 0..2 {
         rig.clear();
         if rig.driver.role() == ReplicaRole::Follower {
