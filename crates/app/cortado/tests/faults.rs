@@ -5,12 +5,13 @@
 
 use crate::harness::http::Http;
 use crate::harness::ran::binary;
-use crate::harness::{Server, cortado};
+use crate::harness::{BOUND, Server, cortado};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 /// A data directory with acknowledged documents in it.
 struct Scene {
@@ -481,8 +482,15 @@ fn a_disk_that_fills_refuses_writes_and_recovers_without_a_restart() {
     }
     // What frees space goes on.
     for number in 0..10 {
-        let answer = http.delete(&format!("/v1/shop/item/i{number}"));
-        assert_eq!(answer.status, 204, "{answer:?}");
+        let begun = Instant::now();
+        // On a busy machine the leader may change: what is perhaps deleted is deleted once more.
+        loop {
+            let answer = http.delete(&format!("/v1/shop/item/i{number}"));
+            match answer.status {
+                204 | 404 => break,
+                _ => assert!(answer.status == 503 && begun.elapsed() < BOUND, "{answer:?}"),
+            }
+        }
     }
     assert_eq!(server.all_documents("shop/item").len(), acknowledged - 10);
 }
