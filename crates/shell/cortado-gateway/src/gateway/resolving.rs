@@ -118,7 +118,13 @@ impl Gateway {
                 format!("an operator has chosen the history of {keep}: {}", with_causes(error))
             }
         };
-        info!(%partition, %keep, outcome = what, "dispute resolved by an operator");
+        match &outcome {
+            Ok(()) => info!(%partition, %keep, "dispute resolved by an operator"),
+            Err(error) => {
+                let error = with_causes(error);
+                warn!(%partition, %keep, error, "dispute not resolved, or not yet; run it again");
+            }
+        }
         let (name, number) = (&database.name, partition.number);
         let manual = Manual::Texts {
             by_hand: format!("cortado partition resolve {name}/{number} --keep {keep}"),

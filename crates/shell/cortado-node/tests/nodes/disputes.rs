@@ -15,6 +15,12 @@ fn title(number: usize) -> String {
 ///
 /// * `without`: a node whose store is lost, too.
 async fn robbed(without: Option<NodeId>) -> (World, Music) {
+    // Of the documents, four are left: behind a genesis, a claim and a barrier.
+    robbed_behind(LogOffset(7), without).await
+}
+
+/// The same, with a log that ends at `end`.
+async fn robbed_behind(end: LogOffset, without: Option<NodeId>) -> (World, Music) {
     let world = World::start().await;
     let music = world.music(1).await;
     for number in 0..TITLES {
@@ -24,8 +30,7 @@ async fn robbed(without: Option<NodeId>) -> (World, Music) {
     let partition = music.partition_of("cher");
     drop(music);
     let (log, stores) = world.shutdown().await;
-    // Of the documents, four are left: behind a genesis, a claim and a barrier.
-    log.with(|log| log.truncate(partition, LogOffset(7)));
+    log.with(|log| log.truncate(partition, end));
     without.into_iter().for_each(|node| stores.delete(node));
     let world = World::over(log, stores, settings()).await;
     let music = Music::again(&world);
@@ -101,18 +106,7 @@ async fn who_has_less_leads_only_if_an_operator_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_has_lost_everything_begins_anew_with_the_history_that_was_chosen() {
-    let world = World::start().await;
-    let music = world.music(1).await;
-    for number in 0..TITLES {
-        music.put("cher", &title(number), "{}").await.unwrap();
-    }
-    music.await_complete().await;
-    let partition = music.partition_of("cher");
-    drop(music);
-    let (log, stores) = world.shutdown().await;
-    log.with(|log| log.truncate(partition, LogOffset::ZERO));
-    let world = World::over(log, stores, settings()).await;
-    let music = Music::again(&world);
+    let (world, music) = robbed_behind(LogOffset::ZERO, None).await;
     await_roles(&world, &music, [ReplicaRole::Disputed; 3]).await;
     world.gateway.resolve(&music.database, 0, N3, deadline()).await.unwrap();
     assert_eq!(count(&music).await, TITLES);
