@@ -92,7 +92,7 @@ async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
             write(address, &put, &tracks[partition as usize]).await;
         });
     }
-    let home = await_leaders(site, None).await?;
+    let home = await_home(site).await?;
     let (mut failover, mut others) = (Histogram::new(3)?, Histogram::new(3)?);
     let (mut handoff, mut spreads) = (Histogram::new(3)?, Vec::new());
     for repetition in 0..options.repetitions {
@@ -107,7 +107,7 @@ async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
             let of = if *led { &mut failover } else { &mut others };
             of.record(track.longest.get().as_micros() as u64)?;
         }
-        spreads.push(spread(&await_leaders(site, Some(node)).await?));
+        spreads.push(spread(&await_leaders(site, node).await?));
         // It comes back, and gets back what it led.
         site.start_node(node).await?;
         begin(&tracks);
@@ -222,26 +222,41 @@ async fn await_writes(tracks: &Tracks, since: Instant) {
     }
 }
 
+/// The preferred leader of each partition, when it leads: to where leaderships come back.
+async fn await_home(site: &Site) -> anyhow::Result<Vec<String>> {
+    loop {
+        let preferred = nodes(site, "preferred").await?;
+        if leaders(site).await? == preferred {
+            return Ok(preferred);
+        }
+        sleep(LOOK).await;
+    }
+}
+
 /// The leader of each partition; an empty text where there is none.
 async fn leaders(site: &Site) -> anyhow::Result<Vec<String>> {
+    nodes(site, "leader").await
+}
+
+/// The node that each partition has as `role`.
+async fn nodes(site: &Site, role: &str) -> anyhow::Result<Vec<String>> {
     let mut connection = Connection::open(site.address()).await?;
     let target = format!("/admin/v1/databases/{DATABASE}/partitions");
     let text = connection.text(&request("GET", &target, None)).await?;
     let (_, body) = text.split_once("\r\n\r\n").context("an answer without a body")?;
     let answer: Value = serde_json::from_str(body)?;
     let partitions = answer["partitions"].as_array().context("no partitions")?;
-    let leader = |partition: &Value| partition["leader"].as_str().unwrap_or_default().to_owned();
-    Ok(partitions.iter().map(leader).collect())
+    let node = |partition: &Value| partition[role].as_str().unwrap_or_default().to_owned();
+    Ok(partitions.iter().map(node).collect())
 }
 
 /// The leaders, once every partition has one.
 ///
 /// * `but`: a node that leads none then.
-async fn await_leaders(site: &Site, but: Option<usize>) -> anyhow::Result<Vec<String>> {
+async fn await_leaders(site: &Site, but: usize) -> anyhow::Result<Vec<String>> {
     loop {
         let leaders = leaders(site).await?;
-        let is_one =
-            |leader: &String| !leader.is_empty() && but.is_none_or(|node| leader != NODES[node]);
+        let is_one = |leader: &String| !leader.is_empty() && leader != NODES[but];
         if leaders.iter().all(is_one) {
             return Ok(leaders);
         }
