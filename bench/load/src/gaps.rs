@@ -41,8 +41,11 @@ pub(crate) struct Options {
     brokers: usize,
 }
 
-/// Between two writes of a partition: gaps are no shorter.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two writes of a partition that is watched. With [`SELDOM`], a good half of what
+/// the cluster can take on two cores.
+const OFTEN: Duration = Duration::from_millis(100);
+/// The same for all others.
+const SELDOM: Duration = Duration::from_millis(500);
 /// A write that was not done is repeated after this.
 const AGAIN: Duration = Duration::from_millis(5);
 /// Between two looks at the cluster.
@@ -53,20 +56,33 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 const RECOVERS: Duration = Duration::from_secs(20);
 const RECORD: &[u8] = &[0xA5; 1_024];
 
-/// When a partition was written, and the longest gap since that was asked last.
+/// When a partition was written, and for how long a write has waited at most since that was asked.
 struct Track {
     at: Cell<Instant>,
     longest: Cell<Duration>,
+    pause: Cell<Duration>,
+    /// When the next write is due: it waits from then on, whatever held it up.
+    due: Cell<Instant>,
 }
 
 impl Track {
     fn new() -> Track {
-        Track { at: Cell::new(Instant::now()), longest: Cell::default() }
+        let now = Instant::now();
+        let pause = Cell::new(OFTEN);
+        Track { at: Cell::new(now), longest: Cell::default(), pause, due: Cell::new(now) }
+    }
+
+    /// Waits until the next write is due.
+    async fn next(&self) {
+        // What is overdue is not made up for: it would come in a burst.
+        let due = (self.due.get() + self.pause.get()).max(Instant::now());
+        self.due.set(due);
+        sleep(due.saturating_duration_since(Instant::now())).await;
     }
 
     fn acknowledged(&self) {
-        let gap = self.at.replace(Instant::now()).elapsed();
-        self.longest.set(self.longest.get().max(gap));
+        self.at.set(Instant::now());
+        self.longest.set(self.longest.get().max(self.due.get().elapsed()));
     }
 }
 
@@ -99,6 +115,10 @@ async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
         let node = repetition % NODES.len();
         let led = |of: &Vec<String>| of.iter().map(|by| by == NODES[node]).collect::<Vec<_>>();
         let led = led(&home);
+        for (track, led) in tracks.iter().zip(&led) {
+            track.pause.set(if *led { OFTEN } else { SELDOM });
+        }
+        sleep(AFTERMATH).await;
         begin(&tracks);
         site.kill(node).await?;
         await_writes(&tracks, Instant::now()).await;
@@ -120,9 +140,11 @@ async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
         }
     }
     report::heading(&format!(
-        "Gaps of {} partitions, written every {} ms; {} deaths of nodes",
+        "For how long a write of one of {} partitions waited from when it was due (each {} ms, of \
+         partitions that the node does not lead {} ms); {} deaths of nodes",
         options.partitions,
-        PAUSE.as_millis(),
+        OFTEN.as_millis(),
+        SELDOM.as_millis(),
         options.repetitions
     ));
     let line = |name, gaps| report::latency(name, &[Round::new(gaps, Duration::from_secs(1))]);
@@ -143,15 +165,20 @@ async fn broker_deaths(site: &Site, tracks: &Tracks, options: &Options) -> anyho
         let (bare, tracks) = (Rc::clone(&bare), Rc::clone(&bare_tracks));
         tokio::task::spawn_local(async move {
             loop {
-                if bare.append(partition, RECORD).await.is_ok() {
-                    tracks[partition as usize].acknowledged();
+                let track = &tracks[partition as usize];
+                while bare.append(partition, RECORD).await.is_err() {
+                    sleep(AGAIN).await;
                 }
-                sleep(PAUSE).await;
+                track.acknowledged();
+                track.next().await;
             }
         });
     }
     let (mut own, mut ceiling) = (Histogram::new(3)?, Histogram::new(3)?);
     let mut beyond = Vec::new();
+    // Twice as many are written now as before.
+    let all = || tracks.iter().chain(bare_tracks.iter());
+    all().for_each(|track| track.pause.set(2 * OFTEN));
     for repetition in 0..options.brokers {
         let broker = 1 + u32::try_from(repetition)? % 3;
         sleep(AFTERMATH).await;
@@ -199,7 +226,7 @@ async fn write(address: SocketAddr, put: &[u8], track: &Track) {
         match answered {
             Ok(200 | 201) => {
                 track.acknowledged();
-                sleep(PAUSE).await;
+                track.next().await;
             }
             Ok(_) => sleep(AGAIN).await,
             Err(_) => {

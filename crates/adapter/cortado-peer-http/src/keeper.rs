@@ -27,7 +27,15 @@ pub(crate) enum LinkState {
     /// It is.
     Open(OpenConnection),
     /// The last try failed. It is tried again, and no call waits for that.
-    Down(Arc<str>),
+    Down(Arc<Down>),
+}
+
+/// Why the last try failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Down {
+    pub(crate) why: String,
+    /// The node's machine was reached, and nothing listens there.
+    pub(crate) refused: bool,
 }
 
 /// Makes connections, and carries them on.
@@ -87,6 +95,14 @@ enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether the machine was reached, and nothing listens there.
+    fn is_refusal(&self) -> bool {
+        let ConnectError::Tcp { source, .. } = self else { return false };
+        source.kind() == io::ErrorKind::ConnectionRefused
+    }
+}
+
 impl Keeper {
     /// Keeps the node connected, for ever.
     pub(crate) async fn keep(
@@ -98,7 +114,7 @@ impl Keeper {
         let mut pause = self.timing.retry_min;
         loop {
             let begin = Instant::now();
-            let why = match self.connect().await {
+            let down = match self.connect().await {
                 Ok(connected) => {
                     let reason = self.carry(connected, &state, &mut messages).await;
                     // One that lasted is made anew at once; one that did not has failed.
@@ -107,11 +123,11 @@ impl Keeper {
                         state.send_replace(LinkState::Trying);
                         continue;
                     }
-                    reason
+                    Down { why: reason, refused: false }
                 }
-                Err(error) => with_causes(&error),
+                Err(error) => Down { why: with_causes(&error), refused: error.is_refusal() },
             };
-            self.tell_down(&state, &why.into());
+            self.tell_down(&state, &Arc::new(down));
             messages.clear();
             // Between half of the pause and all of it: what ended together does not come back
             // together.
@@ -143,20 +159,29 @@ impl Keeper {
     }
 
     /// Says that the node is not reached; for the same reason once.
-    fn tell_down(&self, state: &watch::Sender<LinkState>, why: &Arc<str>) {
-        let former = state.send_replace(LinkState::Down(Arc::clone(why)));
+    fn tell_down(&self, state: &watch::Sender<LinkState>, down: &Arc<Down>) {
+        let former = state.send_replace(LinkState::Down(Arc::clone(down)));
         match former {
-            LinkState::Down(former) if former == *why => {}
+            LinkState::Down(former) if former == *down => {}
             LinkState::Trying | LinkState::Open(_) | LinkState::Down(_) => {
-                let (node, carries) = (self.node, self.carries);
-                warn!(%node, carries, error = %why, "node cannot be reached; trying again");
+                let (node, carries, why) = (self.node, self.carries, &down.why);
+                warn!(%node, carries, error = why, "node cannot be reached; trying again");
             }
         }
     }
 
     /// A connection to the first address at which the node is.
+    ///
+    /// # Errors
+    /// The last one; a refusal only if every address refuses.
     async fn connect(&self) -> Result<Connected, ConnectError> {
-        let mut failed = None;
+        let mut failed: Option<ConnectError> = None;
+        let mut fail = |error: ConnectError| {
+            let says_more = failed.as_ref().is_none_or(ConnectError::is_refusal);
+            if says_more || !error.is_refusal() {
+                failed = Some(error);
+            }
+        };
         for address in &self.address.addresses {
             let found = timeout(self.timing.connect, lookup_host(address.as_str())).await;
             let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -169,11 +194,11 @@ impl Keeper {
                     for address in found {
                         match self.connect_to(address).await {
                             Ok(connected) => return Ok(connected),
-                            Err(error) => failed = Some(error),
+                            Err(error) => fail(error),
                         }
                     }
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => fail(error),
             }
         }
         let address = || self.address.addresses.join(", ");

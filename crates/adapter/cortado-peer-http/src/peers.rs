@@ -159,7 +159,7 @@ impl HttpPeer {
         let (is_connected, error) = match self.calls.state() {
             LinkState::Open(_) => (true, None),
             LinkState::Trying => (false, None),
-            LinkState::Down(why) => (false, Some(why.to_string())),
+            LinkState::Down(down) => (false, Some(down.why.clone())),
         };
         PeerLinkReport {
             node,
@@ -254,6 +254,10 @@ impl Peer for HttpPeer {
     ) -> Pending<'_, Result<SnapshotChunk, CallError>> {
         let call = WireCall::SnapshotChunk(snapshot, number, deadline);
         ask!(self.snapshots, call, WireAnswer::SnapshotChunk)
+    }
+
+    fn refuses(&self) -> bool {
+        matches!(self.calls.state(), LinkState::Down(down) if down.refused)
     }
 
     fn tell(&self, message: Message) {

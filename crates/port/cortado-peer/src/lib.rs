@@ -156,6 +156,12 @@ pub trait Peer: Send + Sync + 'static {
         deadline: Instant,
     ) -> Pending<'_, Result<SnapshotChunk, CallError>>;
 
+    /// Whether the node's machine has answered, at the last try to reach this life of it, that
+    /// nothing listens there.
+    fn refuses(&self) -> bool {
+        false
+    }
+
     /// Tells something without waiting. It may be lost, and come in another order. The node
     /// that is told does not wait either: it runs on the thread of the teller, or of the adapter.
     fn tell(&self, message: Message);

@@ -38,6 +38,9 @@ pub fn decide(now: Millis, facts: &PartitionFacts<'_>, detector: &Detector) -> D
     if let Some(reason) = unfit(facts, detector) {
         return Decision::Stay(reason);
     }
+    if vacancy.cause.may_be_over() && facts.lag_records > 0 {
+        return Decision::Stay(StayReason::ReadsLog);
+    }
     claim(now, facts, detector, vacancy)
 }
 

@@ -122,6 +122,14 @@ pub enum Evidence {
         /// It does.
         reaches: bool,
     },
+    /// The machine of a node has answered this one, at the last try to reach that life of it, that
+    /// nothing listens there; or no longer so.
+    PeerRefuses {
+        /// Which node.
+        node: NodeId,
+        /// It has.
+        refuses: bool,
+    },
     /// An own timer ran. Reported for every tick, punctual ones too.
     Lateness {
         /// How much later than it should have.
@@ -233,6 +241,7 @@ impl Detector {
             Evidence::PeerReachesLog { node, reaches } => {
                 self.peers.hear_of_log(now, node, reaches);
             }
+            Evidence::PeerRefuses { node, refuses } => self.peers.is_refused(now, node, refuses),
         }
     }
 
@@ -250,15 +259,15 @@ impl Detector {
         let hears_itself = self.hears_itself(now);
         let life = self.incarnation(node).map(|(life, _)| life);
         let sight = self.peers.sight(now, node, life, self.settings.dead_after_ms);
-        let cut_off = self.peers.lost_log(node);
+        let certain = self.peers.certain(node);
         match (self.standing(now, node), sight) {
             (Standing::Dead(death), PeerSight::Unknown) => NodeVerdict::Gone(death),
             (Standing::Dead(death), PeerSight::Gone(loss) | PeerSight::Suspected(loss)) => {
                 let at = death.at.max(loss.since);
                 NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
             }
-            // It says so itself: it cannot step down, and need not be asked.
-            (Standing::Dead(death), PeerSight::Reached) if let Some(loss) = cut_off => {
+            // It runs no more, or says itself that it cannot step down: it need not be asked.
+            (Standing::Dead(death), PeerSight::Reached) if let Some(loss) = certain => {
                 let at = death.at.max(loss.since);
                 NodeVerdict::Gone(Death { at, peers: Some(loss), ..death })
             }
@@ -454,9 +463,9 @@ impl Detector {
     }
 
     /// As [`limit_ms`](Self::limit_ms); three beats for a node that has told lately that it does
-    /// not reach the log, since it says of itself what its silence says of it.
+    /// not reach the log, or whose machine says that it does not run: silence says the same.
     fn limit_of_ms(&self, node: NodeId) -> u64 {
-        match self.peers.lost_log(node) {
+        match self.peers.certain(node) {
             Some(_) => {
                 let beats_ms = CERTAIN_BEATS.saturating_mul(self.settings.beat_ms);
                 beats_ms.saturating_mul(1 + self.strikes())

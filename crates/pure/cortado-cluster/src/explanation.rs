@@ -104,6 +104,23 @@ impl Cause {
         }
     }
 
+    /// Whether others may have led since, unless the log has been read to its end: a node that
+    /// starts finds itself as leader in what it read last, and has missed who took over.
+    pub(crate) fn may_be_over(&self) -> bool {
+        match self {
+            Cause::NeverLed | Cause::LeaderRestarted { .. } => true,
+            // What is said of the dead is a matter of seconds, and a successor is named now.
+            Cause::LeaderDead { .. }
+            | Cause::LeaderGray { .. }
+            | Cause::SteppedDown { .. }
+            | Cause::PreferredIsBack { .. }
+            | Cause::PinnedIsBack { .. }
+            | Cause::Drained
+            | Cause::MovesAway
+            | Cause::Sick(_) => false,
+        }
+    }
+
     /// The leader that is gone, or as good as gone.
     pub(crate) fn gone_leader(&self) -> Option<NodeId> {
         match self {

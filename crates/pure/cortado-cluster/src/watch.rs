@@ -284,6 +284,8 @@ impl Watch {
             Decision::Claim { why } if view.duty == Duty::Follow => {
                 claim(now, watched, why, orders)
             }
+            // How far a replica has come is no news.
+            Decision::Stay(StayReason::ReadsLog) => Some(self.tick_due),
             // Everything else is news of a replica or of a node.
             Decision::Claim { .. } | Decision::Stay(_) | Decision::HandOff { .. } => None,
         })
@@ -385,6 +387,7 @@ fn abstains(now: Millis, decision: &Decision, long_ms: u64) -> Option<(AbstainCa
             | StayReason::LeaderAlive { .. }
             | StayReason::LeaderSilent { .. }
             | StayReason::NotPlaced
+            | StayReason::ReadsLog
             | StayReason::OwnBeatsSilent { .. },
         )
         | Decision::Claim { .. }

@@ -126,6 +126,7 @@ impl Watcher {
             let is_off = self.host.log_time.renew();
             events.push(WatchEvent::Observed(Evidence::OwnClock { is_off }));
             events.extend(self.host.health.felt().map(WatchEvent::Observed));
+            events.extend(self.refusals().map(WatchEvent::Observed));
             self.tell_away();
         }
         events.push(WatchEvent::StoreFull(self.host.health.room.is_missing()));
@@ -145,6 +146,13 @@ impl Watcher {
         for event in events {
             self.watch.on(now, event);
         }
+    }
+
+    /// Which of the other nodes run, as far as their machines say.
+    fn refusals(&self) -> impl Iterator<Item = Evidence> {
+        let peers = &self.host.peers;
+        let known = peers.nodes().into_iter().filter_map(|node| Some((node, peers.peer(node)?)));
+        known.map(|(node, peer)| Evidence::PeerRefuses { node, refuses: peer.refuses() })
     }
 
     /// Watches the partitions of which the catalog places a replica on this node.

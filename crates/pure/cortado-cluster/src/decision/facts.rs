@@ -161,6 +161,8 @@ pub enum StayReason {
     NotEligible,
     /// There is no leader, but this replica is being built anew.
     Restoring,
+    /// There was no leader where this replica is in the log, which goes on.
+    ReadsLog,
     /// There is no leader, but this node does not feel fit to lead.
     Sick(Sickness),
     /// The leader may be gone, but own beats do not come back: its silence means nothing.

@@ -201,6 +201,18 @@ fn what_the_log_says_needs_no_beats() {
     case_.check(NOW.plus(150), "claim: leader n2 has restarted");
 }
 
+/// Another node may have taken over meanwhile.
+#[test]
+fn a_node_that_finds_itself_as_leader_reads_on_first() {
+    let reborn = || case().led_by(2, 1).reborn_as(2, NOW);
+    let behind = reborn().with(|facts| facts.lag_records = 1);
+    behind.check(NOW.plus(150), "stay: ReadsLog");
+    reborn().check(NOW.plus(150), "claim: leader n2 has restarted");
+    // Of a dead leader, what was read last is young enough.
+    let (case_, now) = case().later(1_000, &[1]);
+    case_.with(|facts| facts.lag_records = 1).check(now, "claim: leader n1 silent");
+}
+
 #[test]
 fn a_new_partition_is_claimed_in_order() {
     let never = |me| {

@@ -28,6 +28,8 @@ pub(super) struct PeerLayer {
     heard: BTreeMap<NodeId, Millis>,
     /// Nodes that have told last that they do not reach the log.
     lost_log: BTreeMap<NodeId, LostLog>,
+    /// Nodes that do not run, as their machines say, and since when.
+    refused: BTreeMap<NodeId, Millis>,
     /// Since when no member has answered this node, although there are two at least.
     cut_off_since: Option<Millis>,
     /// That has lasted.
@@ -95,6 +97,8 @@ pub enum PeerWitness {
     },
     /// The node's own: it lives, and says that it does not reach the log.
     Itself,
+    /// That of its machine: nothing listens where it did.
+    Machine,
 }
 
 /// Reports that are older say nothing of now.
@@ -163,8 +167,20 @@ impl PeerLayer {
         lost.last_at = now;
     }
 
-    /// Since when `node` says that it does not reach the log, if it has said so lately.
-    pub(super) fn lost_log(&self, node: NodeId) -> Option<PeerLoss> {
+    /// The machine of `node` says that nothing listens there, or no longer so.
+    pub(super) fn is_refused(&mut self, now: Millis, node: NodeId, refuses: bool) {
+        if refuses {
+            self.refused.entry(node).or_insert(now);
+        } else {
+            self.refused.remove(&node);
+        }
+    }
+
+    /// Why `node` can neither write nor step down, if that is known from itself or its machine.
+    pub(super) fn certain(&self, node: NodeId) -> Option<PeerLoss> {
+        if let Some(since) = self.refused.get(&node).copied() {
+            return Some(PeerLoss { since, by: PeerWitness::Machine });
+        }
         let since = self.lost_log.get(&node)?.since;
         Some(PeerLoss { since, by: PeerWitness::Itself })
     }
@@ -264,6 +280,7 @@ impl fmt::Display for PeerLoss {
             }
             PeerWitness::Routers { routers } => write!(f, "{routers} routers do not reach it"),
             PeerWitness::Itself => f.write_str("it says that it does not reach the log"),
+            PeerWitness::Machine => f.write_str("its machine says that it does not run"),
         }
     }
 }
@@ -359,17 +376,28 @@ mod tests {
     #[test]
     fn who_says_that_it_does_not_reach_the_log_is_believed_while_it_says_so() {
         let mut layer = PeerLayer::default();
-        assert_eq!(layer.lost_log(NODE), None);
+        assert_eq!(layer.certain(NODE), None);
         layer.hear_of_log(Millis(100), NODE, false);
         layer.hear_of_log(Millis(350), NODE, false);
         let loss = PeerLoss { since: Millis(100), by: PeerWitness::Itself };
         layer.tick(Millis(1_350), LIMIT_MS);
-        assert_eq!(layer.lost_log(NODE), Some(loss));
+        assert_eq!(layer.certain(NODE), Some(loss));
         layer.tick(Millis(1_351), LIMIT_MS);
-        assert_eq!(layer.lost_log(NODE), None, "it may have found its way back, or be gone");
+        assert_eq!(layer.certain(NODE), None, "it may have found its way back, or be gone");
         layer.hear_of_log(Millis(1_400), NODE, false);
         layer.hear_of_log(Millis(1_500), NODE, true);
-        assert_eq!(layer.lost_log(NODE), None);
+        assert_eq!(layer.certain(NODE), None);
+    }
+
+    #[test]
+    fn a_refusal_counts_from_the_first_until_the_node_is_reached() {
+        let mut layer = said(PeerOpinion::Alive);
+        layer.is_refused(Millis(200), NODE, true);
+        layer.is_refused(Millis(260), NODE, true);
+        let loss = PeerLoss { since: Millis(200), by: PeerWitness::Machine };
+        assert_eq!(layer.certain(NODE), Some(loss));
+        layer.is_refused(Millis(320), NODE, false);
+        assert_eq!(layer.certain(NODE), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Observer {
     pub(crate) gossip: BTreeMap<usize, Gossiped>,
     /// When each other node last told it that it does not reach the log.
     pub(crate) said_deaf: BTreeMap<usize, Millis>,
+    /// When each other node's machine last told it that the node does not run.
+    pub(crate) refused: BTreeMap<usize, Millis>,
     /// When each node last showed a sign of life in beats or records.
     pub(crate) signs: BTreeMap<NodeId, Millis>,
     /// How its appends go.
@@ -76,6 +78,7 @@ impl Observer {
             deaf: false,
             gossip: BTreeMap::new(),
             said_deaf: BTreeMap::new(),
+            refused: BTreeMap::new(),
             signs: BTreeMap::new(),
             appends: OwnCalls::default(),
             store: OwnCalls::default(),

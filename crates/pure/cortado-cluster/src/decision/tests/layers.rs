@@ -76,6 +76,27 @@ fn a_leader_that_says_that_it_does_not_reach_the_log_is_replaced_at_once() {
     says(case, now, false).check(now, "stay: LeaderAlive");
 }
 
+/// What is certain needs no longer silence than three beats, and no word of gossip.
+#[test]
+fn a_leader_that_does_not_run_as_its_machine_says_is_replaced_at_once() {
+    let refuses = |case, at, refuses| {
+        let mut case = gossip(case, NOW, PeerOpinion::Alive);
+        case.detector.observe(at, Evidence::PeerRefuses { node: n(1), refuses });
+        case
+    };
+    let (case, now) = log_says(true, 749);
+    refuses(case, now, true).check(now, "stay: LeaderSilent");
+    let (case, now) = log_says(true, 750);
+    let why = "claim: leader n1 silent for 750 ms (limit 750 ms, 3 beats missed); its machine says";
+    refuses(case, now, true).check(now, why);
+    // It runs again.
+    let (case, now) = log_says(true, 999);
+    refuses(refuses(case, now, true), now, false).check(now, "stay: LeaderSilent");
+    // Perhaps it listens elsewhere now: it beats.
+    let (case, now) = log_says(false, 1_000);
+    refuses(case, now, true).check(now, "stay: LeaderAlive");
+}
+
 /// Whoever hears nothing of its own does not hear that it is alone with that.
 #[test]
 fn nobody_is_replaced_for_what_all_say_of_themselves() {

@@ -282,6 +282,11 @@ enum Happening {
         node: u32,
         reaches: bool,
     },
+    /// The machine of a node says whether it runs.
+    Refuses {
+        node: u32,
+        refuses: bool,
+    },
     HandOffEnded,
 }
 
@@ -320,6 +325,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..2_u32).prop_map(|answering| Happening::GossipReach { answering }),
         2 => (node(), any::<bool>())
             .prop_map(|(node, reaches)| Happening::ReachesLog { node, reaches }),
+        2 => (node(), any::<bool>())
+            .prop_map(|(node, refuses)| Happening::Refuses { node, refuses }),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -472,6 +479,9 @@ impl Pair {
             }
             Happening::ReachesLog { node, reaches } => {
                 self.observe(Evidence::PeerReachesLog { node: n(node), reaches });
+            }
+            Happening::Refuses { node, refuses } => {
+                self.observe(Evidence::PeerRefuses { node: n(node), refuses });
             }
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }

@@ -260,6 +260,10 @@ variants! {
             "Evidence::PeerReachesLog/yes",
         WatchEvent::Observed(Evidence::PeerReachesLog { reaches: false, .. }) =>
             "Evidence::PeerReachesLog/no",
+        WatchEvent::Observed(Evidence::PeerRefuses { refuses: true, .. }) =>
+            "Evidence::PeerRefuses/yes",
+        WatchEvent::Observed(Evidence::PeerRefuses { refuses: false, .. }) =>
+            "Evidence::PeerRefuses/no",
         WatchEvent::Observed(Evidence::Lateness { .. }) => "Evidence::Lateness",
         WatchEvent::ClaimNotTaken { .. } => "WatchEvent::ClaimNotTaken",
         WatchEvent::HandOffEnded => "WatchEvent::HandOffEnded",

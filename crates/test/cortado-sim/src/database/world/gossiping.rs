@@ -7,10 +7,11 @@
 use super::World;
 use crate::database::invariants::layers;
 use crate::database::mutant::Mutant;
-use crate::database::observer::Gossiped;
+use crate::database::observer::{Gossiped, Observer};
 use crate::kernel::time::MILLI;
 use cortado_cluster::{Cause, Death, Evidence, GrayKind, PeerOpinion, PeerWitness};
 use cortado_model::{Millis, NodeId};
+use std::collections::BTreeMap;
 
 impl World {
     /// A node probes all others, where nodes do.
@@ -23,6 +24,7 @@ impl World {
         for other in &others {
             self.probe_peer(now, node, *other);
             self.hear_of_log(now, node, *other);
+            self.knock_at(now, node, *other);
         }
         let fresh_us = self.plan.detection.dead_after_ms * MILLI / 2;
         let (moment, members) = (self.kernel.now, others.len() as u32);
@@ -45,6 +47,17 @@ impl World {
         self.observe(node, told);
         if let Some(process) = self.nodes[node].process.as_mut().filter(|_| !reaches) {
             process.observer.said_deaf.insert(other, now);
+        }
+    }
+
+    /// A node tries to reach another one that does not run: where the way is open, its machine
+    /// says so.
+    fn knock_at(&mut self, now: Millis, node: usize, other: usize) {
+        let open = self.can_talk(node, other) && self.can_talk(other, node);
+        let refuses = open && self.nodes[other].process.is_none();
+        self.observe(node, Evidence::PeerRefuses { node: self.nodes[other].id, refuses });
+        if let Some(process) = self.nodes[node].process.as_mut().filter(|_| refuses) {
+            process.observer.refused.insert(other, now);
         }
     }
 
@@ -111,8 +124,8 @@ impl World {
         let settings = self.plan.detection;
         let grace_ms = 3 * settings.dead_after_ms;
         let result = match cause {
-            Cause::LeaderDead { leader, death, .. } if says_so(death) => {
-                let said = observer.said_deaf.get(&(leader.0 as usize - 1)).copied();
+            Cause::LeaderDead { leader, death, .. } if let Some(said) = said(observer, death) => {
+                let said = said.get(&(leader.0 as usize - 1)).copied();
                 let sign = observer.signs.get(leader).copied();
                 let said = layers::check_said(now, *leader, said, settings.dead_after_ms);
                 let silent = layers::check_silent(now, *leader, sign, 3 * settings.beat_ms);
@@ -148,9 +161,17 @@ impl World {
     }
 }
 
-/// Whether a leader counts as dead on its own word.
-fn says_so(death: &Death) -> bool {
-    death.peers.is_some_and(|loss| loss.by == PeerWitness::Itself)
+/// When leaders were last heard to be dead, where one counts as that on its own word, or its
+/// machine's.
+fn said<'o>(observer: &'o Observer, death: &Death) -> Option<&'o BTreeMap<usize, Millis>> {
+    match death.peers?.by {
+        PeerWitness::Itself => Some(&observer.said_deaf),
+        PeerWitness::Machine => Some(&observer.refused),
+        PeerWitness::Gossip
+        | PeerWitness::Suspicion
+        | PeerWitness::SuspicionAndRouter
+        | PeerWitness::Routers { .. } => None,
+    }
 }
 
 fn known_life(world: &World, node: usize, other: usize) -> cortado_model::NodeIncarnation {
