@@ -161,6 +161,11 @@ impl<C: Caller> Driver<C> {
         self.life().map(|life| life.core.fold())
     }
 
+    /// Where the log ends, as far as the replica knows: from its survey, until it hears more.
+    pub fn log_end(&self) -> LogOffset {
+        self.life().map_or(self.log_end, |life| life.log_end)
+    }
+
     /// How the replica stands, for others that ask.
     ///
     /// * `wall`: its node's wall clock.

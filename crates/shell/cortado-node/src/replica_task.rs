@@ -342,7 +342,7 @@ impl ReplicaTask {
         // The clock first: a record that comes after this moment was not missed.
         let now = self.host.clock.steady();
         handle.show_lack(driver.may_lack_record());
-        handle.show_applied(driver.applied(), self.shown.log_end, now);
+        handle.show_applied(driver.applied(), driver.log_end(), now);
         handle.show_standing(driver.standing(WallMillis::default()));
         handle.show_unverified(driver.is_unverified());
         if *driver.leadership() != self.shown.leadership {

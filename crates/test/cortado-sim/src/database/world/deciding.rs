@@ -291,7 +291,7 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::Full => Duty::Neither,
         },
         restoring: !role.is_readable(),
-        lag_records: hosted.known_end.0.saturating_sub(fold.position.offset.0),
+        lag_records: driver.log_end().0.saturating_sub(fold.position.offset.0),
     })
 }
 
