@@ -3,6 +3,7 @@
 //!
 //! Start reading at [`BrokenSite::start`].
 
+use crate::hard::{Disks, faketime, on_another_clock};
 use crate::harness::http::Http;
 use crate::harness::ran::{Ran, binary};
 use crate::harness::{BOUND, Server};
@@ -10,7 +11,9 @@ use crate::log_tools::LogTools;
 use cortado_kafka_brokers::{BrokerStatus, KafkaBrokers, Pace, brokers_for_test};
 use cortado_relay::{Relay, TcpRelay};
 use serde_json::{Value, json};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +32,12 @@ pub(crate) struct BrokenSite {
     pub(crate) tools: LogTools,
     pub(crate) ways: Vec<Ways>,
     nodes: Vec<Option<Server>>,
+    /// Nodes that are started as the next version.
+    next: [bool; NODES],
+    /// Nodes whose wall clock is told by a file.
+    strange_clock: [bool; NODES],
+    /// What they keep their data on, where there may be such.
+    disks: Option<Disks>,
     router: Option<Server>,
     folder: TempDir,
     /// Relays run on it.
@@ -53,9 +62,21 @@ impl BrokenSite {
         let ways = (0..NODES).map(|node| Ways::of(node, &brokers, &runtime)).collect();
         let folder = tempfile::tempdir().expect("the machine has a directory for tests");
         let nodes = (0..NODES).map(|_| None).collect();
-        let (tools, router) = (LogTools::new(brokers.bootstrap()), None);
-        let mut site =
-            BrokenSite { brokers, tools, ways, nodes, router, folder, _runtime: runtime };
+        let data: Vec<PathBuf> = (0..NODES).map(|node| data_in(folder.path(), node)).collect();
+        data.iter().for_each(|data| fs::create_dir(data).expect("it is new"));
+        let tools = LogTools::new(brokers.bootstrap());
+        let mut site = BrokenSite {
+            brokers,
+            tools,
+            ways,
+            nodes,
+            next: [false; NODES],
+            strange_clock: [false; NODES],
+            disks: Disks::mount(&data),
+            router: None,
+            folder,
+            _runtime: runtime,
+        };
         let mut init = site.cortado(&["cluster", "init"], &site.brokers.bootstrap());
         init.args(["--output", "json"]);
         Ran::of(init, "").done();
@@ -101,20 +122,79 @@ impl BrokenSite {
 
     /// Starts a node that does not run, and waits until it serves.
     pub(crate) fn start_node(&mut self, node: usize) {
+        let server = Server::run(self.node_command(node, self.next[node]));
+        let server = server.unwrap_or_else(|said| panic!("no {}:\n{said}", Self::name(node)));
+        self.nodes[node] = Some(server);
+    }
+
+    /// Stops a node that runs, and starts it as the next version, or as this one again.
+    pub(crate) fn renew_as(&mut self, node: usize, next: bool) {
+        self.stop_node(node);
+        self.next[node] = next;
+        self.heal();
+    }
+
+    /// What a node of this version says that is started now; it must end by itself.
+    pub(crate) fn refusal_of_this_version(&mut self, node: usize) -> String {
+        self.stop_node(node);
+        Server::run(self.node_command(node, false)).err().expect("it must not start")
+    }
+
+    /// Whether every node was last started as the next version.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.next == [true; NODES]
+    }
+
+    fn node_command(&self, node: usize, next: bool) -> Command {
         let name = BrokenSite::name(node);
         let ways = &self.ways[node];
         let kafka = self.brokers.bootstrap_of_client(node + 1);
         let mut command = self.cortado(&["serve", "--node", &name], &kafka);
-        command.arg("--data").arg(self.folder.path().join(&name));
+        command.arg("--data").arg(self.data(node));
         command.args(["--listen", "127.0.0.1:0"]);
         command.args(["--peer-listen", &format!("127.0.0.1:{}", ways.peer_port)]);
         command.args(["--peer-advertise", &ways.peers.address().to_string()]);
-        let server = Server::run(command).unwrap_or_else(|said| panic!("no {name}:\n{said}"));
-        self.nodes[node] = Some(server);
+        command.args(next.then_some("--next-format"));
+        if self.strange_clock[node]
+            && let Some(library) = faketime()
+        {
+            on_another_clock(&mut command, &library, &self.clock_file(node));
+        }
+        match &self.disks {
+            Some(disks) => disks.among(&command),
+            None => command,
+        }
+    }
+
+    fn data(&self, node: usize) -> PathBuf {
+        data_in(self.folder.path(), node)
+    }
+
+    fn clock_file(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("clock-{}", Self::name(node)))
+    }
+
+    /// Stops a node and starts it again with a wall clock of its own, which is right.
+    pub(crate) fn renew_with_clock(&mut self, node: usize) {
+        self.stop_node(node);
+        self.set_clock(node, 0);
+        self.strange_clock[node] = true;
+        self.start_node(node);
+    }
+
+    /// The clock of such a node steps: it is so many seconds ahead from then on.
+    pub(crate) fn set_clock(&self, node: usize, seconds: i64) {
+        fs::write(self.clock_file(node), format!("{seconds:+}")).expect("a file of its own");
+    }
+
+    /// Its disk takes nothing more.
+    pub(crate) fn fill_disk(&self, node: usize) {
+        self.disks.as_ref().expect("it was looked for").fill(&self.data(node));
     }
 
     fn start_router(&mut self) {
-        let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0"];
+        // Routers read what any node may write: they come first.
+        let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0", "--next-format"];
         let command = self.cortado(&words, &self.brokers.bootstrap());
         let router = Server::run(command).unwrap_or_else(|said| panic!("no router:\n{said}"));
         self.router = Some(router);
@@ -212,6 +292,14 @@ impl BrokenSite {
             again.unwrap_or_else(|error| panic!("broker {}: {error}", broker.id));
         }
         for node in 0..NODES {
+            if let Some(disks) = &self.disks {
+                disks.empty(&self.data(node));
+            }
+            if std::mem::take(&mut self.strange_clock[node]) && self.nodes[node].is_some() {
+                self.stop_node(node);
+            }
+            // A service manager would start it again.
+            drop(self.nodes[node].take_if(Server::has_ended));
             match &self.nodes[node] {
                 Some(_) => self.signal_node(node, "-CONT"),
                 None => self.start_node(node),
@@ -239,10 +327,20 @@ impl Ways {
     }
 }
 
+fn data_in(folder: &Path, node: usize) -> PathBuf {
+    folder.join(BrokenSite::name(node))
+}
+
 fn leaders(http: &mut Http) -> Vec<Option<String>> {
     let partitions = http.get("/admin/v1/databases/fault/partitions").json();
     let partitions = partitions["partitions"].as_array().cloned().unwrap_or_default();
     partitions.iter().map(|one| one["leader"].as_str().map(str::to_owned)).collect()
+}
+
+/// How many partitions a node leads.
+pub(crate) fn leadership_of(http: &mut Http, name: &str) -> usize {
+    let leaders = leaders(http);
+    leaders.iter().filter(|leader| leader.as_deref() == Some(name)).count()
 }
 
 fn are_all_led(http: &mut Http) -> bool {
