@@ -1,14 +1,18 @@
-//! A cluster of processes on real brokers, and a relay on every way that can be cut: from each node
-//! to the brokers, and from the others to each node.
+//! A cluster of processes on real brokers, and what can be broken between them: a relay on every
+//! way from a node to the brokers, and from the others to a node; or a network, with a namespace
+//! for each node.
 //!
 //! Start reading at [`BrokenSite::start`].
 
-use crate::hard::{Disks, faketime, on_another_clock};
+use crate::hard::{Disks, WallClocks};
 use crate::harness::http::Http;
 use crate::harness::ran::{Ran, binary};
 use crate::harness::{BOUND, Server};
 use crate::log_tools::LogTools;
-use cortado_kafka_brokers::{BrokerStatus, KafkaBrokers, Pace, brokers_for_test};
+use crate::namespaces::{self, Namespaces};
+use cortado_kafka_brokers::{
+    BrokerStatus, KafkaBrokers, Pace, brokers_for_test, brokers_for_test_at,
+};
 use cortado_relay::{Relay, TcpRelay};
 use serde_json::{Value, json};
 use std::fs;
@@ -23,6 +27,8 @@ use tokio::runtime::Runtime;
 /// Nodes, and brokers.
 pub(crate) const NODES: usize = 3;
 const BROKERS: u32 = 3;
+/// The file with which processes prove that they belong together, on a network.
+const SECRET: &str = "secret";
 /// Between two looks at a condition: processes and brokers share this machine.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
@@ -30,7 +36,9 @@ pub(crate) const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct BrokenSite {
     pub(crate) brokers: KafkaBrokers,
     pub(crate) tools: LogTools,
+    /// One for each node; none where there are namespaces.
     pub(crate) ways: Vec<Ways>,
+    namespaces: Option<Namespaces>,
     nodes: Vec<Option<Server>>,
     /// Nodes that are started as the next version.
     next: [bool; NODES],
@@ -60,11 +68,29 @@ impl BrokenSite {
         let brokers = brokers_for_test(BROKERS, NODES as u32, Pace::Quick)?;
         let runtime = Runtime::new().expect("threads");
         let ways = (0..NODES).map(|node| Ways::of(node, &brokers, &runtime)).collect();
+        Some(BrokenSite::start_with(brokers, runtime, ways, None))
+    }
+
+    /// The same in a network, which is made in the namespace of this process.
+    pub(crate) fn start_in_namespaces() -> Option<BrokenSite> {
+        let namespaces = Namespaces::make(NODES);
+        let brokers = brokers_for_test_at(namespaces::BROKERS, BROKERS, Pace::Quick)?;
+        let runtime = Runtime::new().expect("threads");
+        Some(BrokenSite::start_with(brokers, runtime, Vec::new(), Some(namespaces)))
+    }
+
+    fn start_with(
+        brokers: KafkaBrokers,
+        runtime: Runtime,
+        ways: Vec<Ways>,
+        namespaces: Option<Namespaces>,
+    ) -> BrokenSite {
         let folder = tempfile::tempdir().expect("the machine has a directory for tests");
         let nodes = (0..NODES).map(|_| None).collect();
         let data: Vec<PathBuf> = (0..NODES).map(|node| data_in(folder.path(), node)).collect();
         data.iter().for_each(|data| fs::create_dir(data).expect("it is new"));
         let tools = LogTools::new(brokers.bootstrap());
+        fs::write(folder.path().join(SECRET), [b's'; 32]).expect("it is new");
         let mut site = BrokenSite {
             brokers,
             tools,
@@ -72,7 +98,8 @@ impl BrokenSite {
             nodes,
             next: [false; NODES],
             strange_clock: [false; NODES],
-            disks: Disks::mount(&data),
+            disks: if namespaces.is_none() { Disks::mount(&data) } else { None },
+            namespaces,
             router: None,
             folder,
             _runtime: runtime,
@@ -85,11 +112,11 @@ impl BrokenSite {
         site.wait_until("ready", is_ready);
         site.declare();
         site.wait_until("led", are_all_led);
-        Some(site)
+        site
     }
 
     fn declare(&self) {
-        self.create("fault", 6, &["register", "ledger"]);
+        self.create("fault", 6, &["register", "ledger", "bulk"]);
     }
 
     /// Makes a database with these tables; on a busy machine that may take more than one request.
@@ -147,23 +174,45 @@ impl BrokenSite {
 
     fn node_command(&self, node: usize, next: bool) -> Command {
         let name = BrokenSite::name(node);
-        let ways = &self.ways[node];
-        let kafka = self.brokers.bootstrap_of_client(node + 1);
-        let mut command = self.cortado(&["serve", "--node", &name], &kafka);
+        let words = ["serve", "--node", &name];
+        let mut command = match self.ways.get(node) {
+            Some(ways) => {
+                let mut command = self.cortado(&words, &self.brokers.bootstrap_of_client(node + 1));
+                command.args(["--listen", "127.0.0.1:0"]);
+                command.args(["--peer-listen", &format!("127.0.0.1:{}", ways.peer_port)]);
+                command.args(["--peer-advertise", &ways.peers.address().to_string()]);
+                command
+            }
+            None => {
+                let mut command = self.cortado(&words, &self.brokers.bootstrap());
+                let address = Namespaces::address(node);
+                command.args(["--listen", &format!("{address}:0"), "--peer-listen"]);
+                command.arg(format!("{address}:{}", namespaces::PEER_PORT));
+                self.on_private_network(&mut command);
+                command
+            }
+        };
         command.arg("--data").arg(self.data(node));
-        command.args(["--listen", "127.0.0.1:0"]);
-        command.args(["--peer-listen", &format!("127.0.0.1:{}", ways.peer_port)]);
-        command.args(["--peer-advertise", &ways.peers.address().to_string()]);
         command.args(next.then_some("--next-format"));
-        if self.strange_clock[node]
-            && let Some(library) = faketime()
-        {
-            on_another_clock(&mut command, &library, &self.clock_file(node));
+        if self.strange_clock[node] {
+            let clocks = WallClocks::make(self.folder.path()).expect("it was looked for");
+            clocks.show(&mut command, &self.clock_file(node));
         }
-        match &self.disks {
-            Some(disks) => disks.among(&command),
-            None => command,
+        match (&self.disks, &self.namespaces) {
+            (Some(disks), _) => disks.among(&command),
+            (None, Some(namespaces)) => namespaces.among(node, &command),
+            (None, None) => command,
         }
+    }
+
+    fn on_private_network(&self, command: &mut Command) {
+        command.arg("--peer-network-private");
+        command.arg("--peer-secret-file").arg(self.folder.path().join(SECRET));
+    }
+
+    /// The network between nodes and brokers, where there is one.
+    pub(crate) fn network(&self) -> &Namespaces {
+        self.namespaces.as_ref().expect("the site was started in namespaces")
     }
 
     fn data(&self, node: usize) -> PathBuf {
@@ -184,7 +233,7 @@ impl BrokenSite {
 
     /// The clock of such a node steps: it is so many seconds ahead from then on.
     pub(crate) fn set_clock(&self, node: usize, seconds: i64) {
-        fs::write(self.clock_file(node), format!("{seconds:+}")).expect("a file of its own");
+        WallClocks::set(&self.clock_file(node), seconds);
     }
 
     /// Its disk takes nothing more.
@@ -192,12 +241,26 @@ impl BrokenSite {
         self.disks.as_ref().expect("it was looked for").fill(&self.data(node));
     }
 
+    /// It has room again.
+    pub(crate) fn empty_disk(&self, node: usize) {
+        self.disks.as_ref().expect("it was looked for").empty(&self.data(node));
+    }
+
     fn start_router(&mut self) {
         // Routers read what any node may write: they come first.
-        let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0", "--next-format"];
-        let command = self.cortado(&words, &self.brokers.bootstrap());
-        let router = Server::run(command).unwrap_or_else(|said| panic!("no router:\n{said}"));
-        self.router = Some(router);
+        let router = self.another_router(true);
+        self.router = Some(router.unwrap_or_else(|said| panic!("no router:\n{said}")));
+    }
+
+    /// Starts a router, as the next version or as this one; what it says if it does not start.
+    pub(crate) fn another_router(&self, next: bool) -> Result<Server, String> {
+        let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0"];
+        let mut command = self.cortado(&words, &self.brokers.bootstrap());
+        command.args(next.then_some("--next-format"));
+        if self.namespaces.is_some() {
+            self.on_private_network(&mut command);
+        }
+        Server::run(command)
     }
 
     /// `kill -9`.
@@ -278,6 +341,9 @@ impl BrokenSite {
 
     /// Everything runs, and every way is open; waits until the cluster is as it should be.
     pub(crate) fn heal(&mut self) {
+        if let Some(namespaces) = &self.namespaces {
+            namespaces.heal();
+        }
         for ways in &self.ways {
             ways.kafka.iter().for_each(TcpRelay::heal);
             ways.peers.tcp.heal();

@@ -4,8 +4,8 @@
 
 use super::broken_site::{BrokenSite, NODES, Ways};
 use super::machine_faults::{self, CUT, pass};
-use super::{topic_faults, upgrading};
-use crate::hard::{Disks, SystemCalls, faketime};
+use super::{network_faults, topic_faults, upgrading};
+use crate::hard::{Disks, SystemCalls, WallClocks};
 use crate::harness::Random;
 use cortado_relay::{Cut, Direction, TcpFaults, TcpRelay, UdpFaults};
 use std::time::Duration;
@@ -68,6 +68,18 @@ pub(crate) enum Fault {
     TopicRecreated,
     /// A replica that was not in sync comes to lead a topic: what was acknowledged is gone there.
     UncleanLeader,
+    /// A network loses all that a node sends, and all that is sent to it.
+    LostToAndFromAll,
+    /// The same between a node and the other nodes.
+    LostBetweenNodes,
+    /// The same between a node and the brokers.
+    LostToAndFromLog,
+    /// What a node sends to brokers is lost, and what they send arrives.
+    LostToLog,
+    /// What brokers send to a node is lost, and what it sends arrives.
+    LostFromLog,
+    /// What other nodes send to a node is lost, and what it sends arrives.
+    LostFromNodes,
     /// Each time that a node syncs a file takes 0.3 s.
     SyncsSlow,
     /// A node's disk answers EIO whenever it syncs a file.
@@ -87,11 +99,22 @@ impl Fault {
         match self {
             Fault::SyncsSlow | Fault::SyncsFail => SystemCalls::missing(),
             Fault::DiskFull => Disks::missing(),
-            Fault::ClockSteps if faketime().is_none() => {
-                Some("libfaketime is not installed".to_owned())
-            }
+            Fault::ClockSteps => WallClocks::missing(),
             _ => None,
         }
+    }
+
+    /// Whether it needs a network, with a namespace for each node.
+    pub(crate) fn is_of_network(self) -> bool {
+        matches!(
+            self,
+            Fault::LostToAndFromAll
+                | Fault::LostBetweenNodes
+                | Fault::LostToAndFromLog
+                | Fault::LostToLog
+                | Fault::LostFromLog
+                | Fault::LostFromNodes
+        )
     }
 
     /// Whether no client hears of it, but for a pause.
@@ -100,7 +123,7 @@ impl Fault {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Fault; 31] = [
+    pub(crate) const ALL: [Fault; 37] = [
         Fault::NodeKilled,
         Fault::NodeStopped,
         Fault::NodePaused,
@@ -128,6 +151,12 @@ impl Fault {
         Fault::TopicDeleted,
         Fault::TopicRecreated,
         Fault::UncleanLeader,
+        Fault::LostToAndFromAll,
+        Fault::LostBetweenNodes,
+        Fault::LostToAndFromLog,
+        Fault::LostToLog,
+        Fault::LostFromLog,
+        Fault::LostFromNodes,
         Fault::SyncsSlow,
         Fault::SyncsFail,
         Fault::DiskFull,
@@ -182,6 +211,12 @@ impl Fault {
             Fault::TopicDeleted => topic_faults::delete_topic(site),
             Fault::TopicRecreated => topic_faults::create_topic_anew(site),
             Fault::UncleanLeader => topic_faults::lead_uncleanly(site),
+            Fault::LostToAndFromAll => network_faults::lose_all(site, node),
+            Fault::LostBetweenNodes => network_faults::lose_between_nodes(site, node),
+            Fault::LostToAndFromLog => network_faults::lose_to_and_from_log(site, node),
+            Fault::LostToLog => network_faults::lose_to_log(site, node),
+            Fault::LostFromLog => network_faults::lose_from_log(site, node),
+            Fault::LostFromNodes => network_faults::lose_from_nodes(site, node),
             Fault::SyncsSlow => machine_faults::slow_syncs(site, node),
             Fault::SyncsFail => machine_faults::fail_syncs(site, node),
             Fault::DiskFull => machine_faults::fill_disk(site, node),

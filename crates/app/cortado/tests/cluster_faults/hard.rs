@@ -1,6 +1,6 @@
 //! What machines do to processes: system calls that are slow or fail, full disks, wrong clocks.
 //!
-//! Needs `strace`, `libfaketime` and namespaces; where one is missing, what needs it is skipped and
+//! Needs `strace`, a C compiler and namespaces; where one is missing, what needs it is skipped and
 //! says so. Start reading at [`SystemCalls`].
 
 use crate::harness::BOUND;
@@ -161,19 +161,74 @@ impl Drop for Disks {
     }
 }
 
-/// Where the library is that shows a process another time.
-pub(crate) fn faketime() -> Option<PathBuf> {
-    let places = ["x86_64-linux-gnu", "aarch64-linux-gnu", "."];
-    let libraries = places.map(|place| format!("/usr/lib/{place}/faketime/libfaketimeMT.so.1"));
-    libraries.into_iter().map(PathBuf::from).find(|library| library.exists())
+/// A wall clock that is ahead of the machine's, or behind it, as a file says: the first eight bytes
+/// are a number of seconds. All other clocks are left as they are.
+///
+/// Not libfaketime, which shows its time to `timespec_get` and not to `cnd_timedwait`: a Kafka
+/// client that waits for a second would wait for a day.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile int64_t *ahead;
+
+__attribute__((constructor)) static void begin(void) {
+    int file = open(getenv("CORTADO_TEST_CLOCK"), O_RDONLY);
+    void *seen = mmap(0, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
+    if (file >= 0 && seen != MAP_FAILED) ahead = seen;
 }
 
-/// Lets a process that `command` starts read its wall clock from `file`, as `+86400` or the like.
-/// Steady clocks are left as they are.
-pub(crate) fn on_another_clock(command: &mut Command, library: &Path, file: &Path) {
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", file);
-    command.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    command.env("DONT_FAKE_MONOTONIC", "1");
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = (int) syscall(SYS_clock_gettime, clock, now);
+    if (!failed && ahead && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += *ahead;
+    return failed;
+}
+"#;
+
+/// Wall clocks of single processes.
+pub(crate) struct WallClocks {
+    library: PathBuf,
+}
+
+impl WallClocks {
+    /// * `folder`: keeps the library that shows them.
+    ///
+    /// # Errors
+    /// Why there are none here.
+    pub(crate) fn make(folder: &Path) -> Result<WallClocks, String> {
+        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+        fs::write(&source, CLOCK).expect("a folder of ours");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
+        missing("cc", compiler).map_or(Ok(WallClocks { library }), Err)
+    }
+
+    /// Why there are none here.
+    pub(crate) fn missing() -> Option<String> {
+        let folder = tempfile::tempdir().expect("the machine has a directory for tests");
+        WallClocks::make(folder.path()).err()
+    }
+
+    /// Lets a process that `command` starts read its wall clock from `file`.
+    pub(crate) fn show(&self, command: &mut Command, file: &Path) {
+        command.env("LD_PRELOAD", &self.library).env("CORTADO_TEST_CLOCK", file);
+    }
+
+    /// The clock of that process steps: it is so many seconds ahead from then on.
+    pub(crate) fn set(file: &Path, seconds: i64) {
+        let mut options = fs::OpenOptions::new();
+        // In its place: the process sees what is written there.
+        let opened = options.write(true).create(true).truncate(false).open(file);
+        let mut file = opened.expect("a file of ours");
+        file.write_all(&seconds.to_ne_bytes()).expect("there is room");
+    }
 }
 
 fn in_namespaces() -> Command {
