@@ -6,7 +6,7 @@ use crate::connection::{Connection, request};
 use crate::server::Server;
 use anyhow::{Context, ensure};
 use cortado_kafka_brokers::{BrokerSettings, KafkaBrokers, Lifetime, Pace};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -38,6 +38,7 @@ impl Site {
         let settings = BrokerSettings {
             folder: folder.path().join("kafka"),
             brokers: BROKERS,
+            address: Ipv4Addr::LOCALHOST,
             pace,
             clients: 0,
             secured: None,

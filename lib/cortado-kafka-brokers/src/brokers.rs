@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What cluster to make.
@@ -27,6 +28,8 @@ pub struct BrokerSettings {
     pub folder: PathBuf,
     /// How many brokers, each a controller too; 1 to 9.
     pub brokers: u32,
+    /// Where they listen, and are told to be reached: an address of this machine.
+    pub address: Ipv4Addr,
     /// How soon a broker is thought dead.
     pub pace: Pace,
     /// How many clients get listeners of their own, behind a relay that they bring; 0 to 9.
@@ -168,27 +171,27 @@ impl KafkaBrokers {
 
     /// Where clients find the cluster, as their `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
-        let address = |broker: &BrokerState| format!("127.0.0.1:{}", broker.port);
-        self.join(address)
+        self.join(|at, broker| format!("{at}:{}", broker.port))
     }
 
     /// The same for client `number` (from 1), which has listeners of its own.
     pub fn bootstrap_of_client(&self, number: usize) -> String {
-        self.join(|broker| {
+        self.join(|at, broker| {
             let client = broker.clients.get(number.wrapping_sub(1));
-            client.map(|client| format!("127.0.0.1:{}", client.advertised)).unwrap_or_default()
+            client.map(|client| format!("{at}:{}", client.advertised)).unwrap_or_default()
         })
     }
 
-    fn join(&self, address: impl Fn(&BrokerState) -> String) -> String {
-        let inner = self.inner.lock();
-        inner.state.brokers.iter().map(address).collect::<Vec<_>>().join(",")
+    fn join(&self, address: impl Fn(Ipv4Addr, &BrokerState) -> String) -> String {
+        let state = &self.inner.lock().state;
+        let addresses = state.brokers.iter().map(|broker| address(state.address, broker));
+        addresses.collect::<Vec<_>>().join(",")
     }
 
     /// The same over TLS, with SASL; empty where no broker listens for that.
     pub fn bootstrap_secured(&self) -> String {
-        self.join(|broker| {
-            broker.secured_port.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default()
+        self.join(|at, broker| {
+            broker.secured_port.map(|port| format!("{at}:{port}")).unwrap_or_default()
         })
     }
 
@@ -321,9 +324,13 @@ impl KafkaBrokers {
     }
 
     fn wait_until_ready(&self, id: u32) -> Result<(), BrokersError> {
-        let broker = self.inner.lock().state.broker(id)?.clone();
+        let (address, broker) = {
+            let state = &self.inner.lock().state;
+            (state.address, state.broker(id)?.clone())
+        };
         let process = broker.process.ok_or(BrokersError::RunsNot { id })?;
-        wait_until_ready(id, process, broker.port, &folder_of(&self.folder, id))
+        let place = SocketAddr::from((address, broker.port));
+        wait_until_ready(id, process, place, &folder_of(&self.folder, id))
     }
 
     fn running(&self, id: u32) -> Result<BrokerProcess, BrokersError> {
@@ -345,7 +352,8 @@ impl Drop for KafkaBrokers {
 fn plan(settings: &BrokerSettings) -> Result<ClusterState, BrokersError> {
     let (brokers, clients) = (settings.brokers as usize, settings.clients as usize);
     let secured = usize::from(settings.secured.is_some());
-    let mut ports = ports::free(brokers * (2 + 2 * clients + secured))?.into_iter();
+    let mut ports =
+        ports::free_at(settings.address, brokers * (2 + 2 * clients + secured))?.into_iter();
     let mut port = || ports.next().unwrap_or_default();
     let brokers = (1..=settings.brokers).map(|id| BrokerState {
         id,
@@ -359,8 +367,13 @@ fn plan(settings: &BrokerSettings) -> Result<ClusterState, BrokersError> {
         process: None,
     });
     let brokers = brokers.collect();
-    let (pace, secured) = (settings.pace, settings.secured.clone());
-    Ok(ClusterState { cluster_id: fresh_id(), pace, secured, brokers })
+    Ok(ClusterState {
+        cluster_id: fresh_id(),
+        address: settings.address,
+        pace: settings.pace,
+        secured: settings.secured.clone(),
+        brokers,
+    })
 }
 
 fn status_of(broker: &BrokerState) -> BrokerStatus {
@@ -394,6 +407,7 @@ fn make_archive(java: &Java, jars: &Jars, file: &Path) -> Result<(), BrokersErro
     let settings = BrokerSettings {
         folder: file.with_file_name(name),
         brokers: 1,
+        address: Ipv4Addr::LOCALHOST,
         pace: Pace::Steady,
         clients: 0,
         secured: None,

@@ -8,6 +8,7 @@ use crate::state::Pace;
 use std::env;
 use std::fs;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,7 +22,15 @@ use std::sync::{Arc, OnceLock};
 /// # Panics
 /// They do not start; or there is no Java or no Maven, and `CI=true` says that all tests must run.
 pub fn brokers_for_test(brokers: u32, clients: u32, pace: Pace) -> Option<KafkaBrokers> {
-    start_for_test(brokers, clients, pace, None)
+    start_for_test(Ipv4Addr::LOCALHOST, brokers, clients, pace, None)
+}
+
+/// As [`brokers_for_test`], at another address of this machine.
+///
+/// # Panics
+/// As [`brokers_for_test`].
+pub fn brokers_for_test_at(address: Ipv4Addr, brokers: u32, pace: Pace) -> Option<KafkaBrokers> {
+    start_for_test(address, brokers, 0, pace, None)
 }
 
 /// Three brokers that nobody breaks, for all tests of this process: they start once, with the first
@@ -64,10 +73,11 @@ fn remove_when_this_ends(folder: &Path) -> io::Result<()> {
 /// # Panics
 /// As [`brokers_for_test`].
 pub fn secured_brokers_for_test(brokers: u32, secured: Secured) -> Option<KafkaBrokers> {
-    start_for_test(brokers, 0, Pace::Steady, Some(secured))
+    start_for_test(Ipv4Addr::LOCALHOST, brokers, 0, Pace::Steady, Some(secured))
 }
 
 fn start_for_test(
+    address: Ipv4Addr,
     brokers: u32,
     clients: u32,
     pace: Pace,
@@ -80,8 +90,15 @@ fn start_for_test(
         tests.join(format!("{NAME}{}-{number:08x}", std::process::id()))
     });
     let lifetime = Lifetime::OfThisProcess;
-    let settings =
-        folder.map(|folder| BrokerSettings { folder, brokers, pace, clients, secured, lifetime });
+    let settings = folder.map(|folder| BrokerSettings {
+        folder,
+        brokers,
+        address,
+        pace,
+        clients,
+        secured,
+        lifetime,
+    });
     match settings.and_then(|settings| KafkaBrokers::start(&settings)) {
         Ok(brokers) => Some(brokers),
         Err(error @ (BrokersError::NotInstalled { .. } | BrokersError::NotFetched { .. }))

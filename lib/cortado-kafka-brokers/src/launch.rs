@@ -9,7 +9,7 @@ use crate::jars::Jars;
 use crate::java::Java;
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -100,14 +100,13 @@ impl Launcher {
 pub(crate) fn wait_until_ready(
     id: u32,
     process: BrokerProcess,
-    port: u16,
+    address: SocketAddr,
     folder: &Path,
 ) -> Result<(), BrokersError> {
     let begun = Instant::now();
     let not_ready = |why: &str| {
         Err(BrokersError::NotReady { id, why: why.to_owned(), last_lines: last_lines(folder) })
     };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     loop {
         if process.state() == ProcessState::Ended {
             return not_ready("it has ended");

@@ -23,7 +23,9 @@ mod for_tests;
 pub use brokers::{BrokerSettings, BrokerStatus, KafkaBrokers, Lifetime};
 pub use cache::folder as cache_folder;
 pub use error::BrokersError;
-pub use for_tests::{brokers_for_test, secured_brokers_for_test, shared_brokers_for_test};
+pub use for_tests::{
+    brokers_for_test, brokers_for_test_at, secured_brokers_for_test, shared_brokers_for_test,
+};
 pub use guarded_process::GuardedProcess;
 pub use jars::are_fetched;
 pub use ports::free as free_ports;

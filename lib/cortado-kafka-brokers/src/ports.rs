@@ -8,13 +8,21 @@ use std::net::{Ipv4Addr, TcpListener};
 const FIRST: u16 = 15_000;
 const LAST: u16 = 32_000;
 
-/// So many different ports.
+/// So many different ports of the loopback interface; see [`free_at`].
+///
+/// # Errors
+/// There are not so many.
+pub fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
+    free_at(Ipv4Addr::LOCALHOST, count)
+}
+
+/// So many different ports of an address of this machine.
 ///
 /// Another process may take one before it is used: who starts a broker on it finds out.
 ///
 /// # Errors
 /// There are not so many.
-pub fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
+pub(crate) fn free_at(address: Ipv4Addr, count: usize) -> Result<Vec<u16>, BrokersError> {
     let mut ports = Vec::with_capacity(count);
     // From somewhere, so that clusters that are made side by side do not try the same ones.
     let span = LAST - FIRST;
@@ -26,7 +34,7 @@ pub fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
             break;
         }
         let port = FIRST + (begin + step) % span;
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        if let Ok(listener) = TcpListener::bind((address, port)) {
             held.push(listener);
             ports.push(port);
         }

@@ -66,9 +66,10 @@ pub(crate) fn server_properties(
     let joined = |each: &dyn Fn(&Listener) -> String| {
         listeners.iter().map(each).collect::<Vec<_>>().join(",")
     };
-    let listened = joined(&|Listener { name, listen, .. }| format!("{name}://127.0.0.1:{listen}"));
+    let at = cluster.address;
+    let listened = joined(&|Listener { name, listen, .. }| format!("{name}://{at}:{listen}"));
     let advertised =
-        joined(&|Listener { name, advertised, .. }| format!("{name}://127.0.0.1:{advertised}"));
+        joined(&|Listener { name, advertised, .. }| format!("{name}://{at}:{advertised}"));
     let protocols = joined(&|Listener { name, .. }| {
         let protocol = if name == LISTENER { "SASL_SSL" } else { "PLAINTEXT" };
         format!("{name}:{protocol}")
@@ -76,7 +77,7 @@ pub(crate) fn server_properties(
     let voters: Vec<_> = cluster
         .brokers
         .iter()
-        .map(|broker| format!("{}@127.0.0.1:{}", broker.id, broker.controller_port))
+        .map(|broker| format!("{}@{at}:{}", broker.id, broker.controller_port))
         .collect();
     let replication = cluster.brokers.len().min(3);
     let mut text = format!(
@@ -85,7 +86,7 @@ node.id={id}
 log.dirs={data}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners={listened},CONTROLLER://127.0.0.1:{controller_port}
+listeners={listened},CONTROLLER://{at}:{controller_port}
 advertised.listeners={advertised}
 listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 controller.quorum.voters={voters}
@@ -141,6 +142,7 @@ mod tests {
     use super::*;
     use crate::secured::Secured;
     use crate::state::ClientListener;
+    use std::net::Ipv4Addr;
 
     fn cluster(brokers: u32, pace: Pace) -> ClusterState {
         let broker = |id: u32| BrokerState {
@@ -153,7 +155,8 @@ mod tests {
             process: None,
         };
         let brokers = (1..=brokers).map(broker).collect();
-        ClusterState { cluster_id: String::new(), pace, secured: None, brokers }
+        let (cluster_id, address) = (String::new(), Ipv4Addr::LOCALHOST);
+        ClusterState { cluster_id, address, pace, secured: None, brokers }
     }
 
     #[track_caller]
@@ -204,6 +207,19 @@ mod tests {
             ],
             "CLIENT1",
         );
+    }
+
+    #[test]
+    fn brokers_are_where_they_are_told_to_be() {
+        let mut elsewhere = cluster(1, Pace::Steady);
+        elsewhere.address = Ipv4Addr::new(10, 1, 2, 3);
+        let lines = [
+            "listeners=PLAINTEXT://10.1.2.3:20001,CLIENT1://10.1.2.3:22000,\
+             CONTROLLER://10.1.2.3:21001",
+            "advertised.listeners=PLAINTEXT://10.1.2.3:20001,CLIENT1://10.1.2.3:23000",
+            "controller.quorum.voters=1@10.1.2.3:21001",
+        ];
+        check(&elsewhere, &lines, "127.0.0.1");
     }
 
     #[test]

@@ -6,12 +6,16 @@ use crate::secured::Secured;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// A cluster as its folder remembers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ClusterState {
     pub(crate) cluster_id: String,
+    /// Where its brokers listen, and are reached.
+    #[serde(default = "loopback")]
+    pub(crate) address: Ipv4Addr,
     pub(crate) pace: Pace,
     #[serde(default)]
     pub(crate) secured: Option<Secured>,
@@ -56,6 +60,11 @@ pub struct ClientListener {
     pub listen: u16,
     /// What the broker tells the client: where a relay must listen.
     pub advertised: u16,
+}
+
+/// What a folder means that does not say it.
+fn loopback() -> Ipv4Addr {
+    Ipv4Addr::LOCALHOST
 }
 
 impl ClusterState {

@@ -3,7 +3,7 @@
 use cortado_kafka_brokers::{
     BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace, brokers_for_test,
 };
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
 fn status(brokers: &KafkaBrokers) -> BrokerStatus {
@@ -15,6 +15,7 @@ fn settings(folder: &Path) -> BrokerSettings {
     BrokerSettings {
         folder: folder.to_owned(),
         brokers: 1,
+        address: Ipv4Addr::LOCALHOST,
         pace: Pace::Steady,
         clients: 0,
         secured: None,

@@ -7,6 +7,7 @@
 //! ours does it, beside the compactions. Never holds a lock of the engine while it frees memory.
 //! Start reading at [`Flusher`].
 
+use crate::durable::{not_synced, sync_log};
 use crate::errors::write_error;
 use crate::memtables::MEMTABLE_BYTES_MAX;
 use crate::open::condemn;
@@ -14,7 +15,7 @@ use crate::priority::give_way;
 use crate::room::Room;
 use crate::space::FreeSpace;
 use cortado_store::StoreError;
-use fjall::{AbstractTree, Database, Keyspace, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,8 @@ use std::thread::JoinHandle;
 /// under the lock that every batch needs, and what is dirty by then makes all batches wait, tens
 /// of milliseconds if it is a whole memtable; so the log goes to the disk at every look.
 ///
-/// It ends with the first table that it cannot write. The engine meets the same error and refuses
-/// the next batch; if it does not, batches are refused once they would have to wait.
+/// It ends with the first table that it cannot write, or the first sync that fails; from then on
+/// every batch is refused.
 pub(crate) struct Flusher {
     room: Arc<Room>,
     wake: Option<SyncSender<()>>,
@@ -50,7 +51,6 @@ impl Flusher {
         let thread =
             std::thread::Builder::new().name(String::from("store-flusher")).spawn(move || {
                 if let Err(error) = run(&directory, &database, &entries, &ends.0, &woken) {
-                    let error = write_error(error);
                     if let StoreError::Damaged { why } = &error {
                         condemn(&directory, why);
                     }
@@ -66,6 +66,11 @@ impl Flusher {
     /// See [`Room::wait`]; nothing was written.
     pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
         self.room.wait()
+    }
+
+    /// Refuses every batch from now on, for this reason.
+    pub(crate) fn refuse(&self, why: StoreError) {
+        self.room.end(why);
     }
 
     /// Tells that `size_bytes` were written.
@@ -111,7 +116,7 @@ fn run(
     entries: &Keyspace,
     room: &Room,
     woken: &Receiver<()>,
-) -> fjall::Result<()> {
+) -> Result<(), StoreError> {
     give_way();
     let space = FreeSpace::new(directory);
     // Memtables that have become tables. The engine lets go of them under a lock that every batch
@@ -120,29 +125,32 @@ fn run(
     while woken.recv().is_ok() {
         room.look();
         flushed.retain(|memtable| Arc::strong_count(memtable) > 1);
-        if let Ok(Some((_, path))) = newest_log(directory) {
-            let _ = File::open(path).and_then(|log| log.sync_data());
+        if let Ok(Some((_, path))) = newest_log(directory)
+            && let Ok(log) = File::open(path)
+        {
+            log.sync_data().map_err(|error| not_synced(directory, error))?;
         }
         let memtable = entries.tree.active_memtable();
         // A table for which there is no room would be the end of the engine; its log has what is in
         // it, and little is written as long as the disk is full.
         if memtable.size() >= MEMTABLE_BYTES_MAX && space.holds(memtable.size()) {
             flushed.push(memtable);
-            flush(database, entries)?;
+            flush(directory, database, entries)?;
         }
     }
     Ok(())
 }
 
 /// Makes the memtable a table.
-fn flush(database: &Database, entries: &Keyspace) -> fjall::Result<()> {
+fn flush(directory: &Path, database: &Database, entries: &Keyspace) -> Result<(), StoreError> {
     // Asks the engine to flush as well: it finds nothing left to do but the care for its logs.
-    entries.rotate_memtable()?;
+    entries.rotate_memtable().map_err(write_error)?;
     // As the engine does it: no table is ahead of the engine's log.
-    database.persist(PersistMode::SyncData)?;
+    sync_log(directory, database)?;
     let unseen_below = database.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
     let lock = entries.tree.get_flush_lock();
-    entries.tree.flush(&lock, unseen_below)?;
+    // A table that is not durable is none: the log has what was to be in it.
+    entries.tree.flush(&lock, unseen_below).map_err(|error| write_error(error.into()))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Never waits for the disk on behalf of a batch: the replication log is the truth, and fjall comes
 //! back at a prefix of the batches. Start reading at [`FjallStore`].
 
+mod durable;
 mod engine;
 mod errors;
 mod flusher;
@@ -30,9 +31,10 @@ use cortado_store::{
     Installer, KeyChange, Store, StoreError, StoreTraits, StoreUsage, View, assert_distinct,
     changes_of, needs_no_room,
 };
+use durable::sync_log;
 use engine::Engine;
 use errors::write_error;
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::OwnedWriteBatch;
 use installer::FjallInstaller;
 use memtables::ENTRY_BYTES;
 use portions::Portions;
@@ -271,7 +273,9 @@ impl Store for FjallStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.engine.database.persist(PersistMode::SyncData).map_err(write_error)
+        sync_log(&self.directory, &self.engine.database).inspect_err(|error| {
+            self.engine.flusher.refuse(error.clone());
+        })
     }
 
     fn usage(&self) -> StoreUsage {

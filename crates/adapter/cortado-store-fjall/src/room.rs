@@ -72,14 +72,20 @@ impl Room {
 
     /// The flusher looks: what was written up to now is seen.
     pub(crate) fn look(&self) {
-        let _ended = self.ended();
-        self.unseen_bytes.store(0, Ordering::Relaxed);
+        let ended = self.ended();
+        if ended.is_none() {
+            self.unseen_bytes.store(0, Ordering::Relaxed);
+        }
+        drop(ended);
         self.looked.notify_all();
     }
 
-    /// The flusher has ended.
+    /// The flusher has ended: whoever writes from now on is told why.
     pub(crate) fn end(&self, why: StoreError) {
-        self.ended().get_or_insert(why);
+        let mut ended = self.ended();
+        ended.get_or_insert(why);
+        self.unseen_bytes.store(UNSEEN_BYTES_MAX, Ordering::Relaxed);
+        drop(ended);
         self.looked.notify_all();
     }
 
@@ -154,6 +160,15 @@ mod tests {
             room.look();
             woken.iter().for_each(|()| room.look());
         });
+    }
+
+    #[test]
+    fn nothing_is_written_after_the_flusher_has_ended() {
+        let room = Room::new();
+        assert_eq!(room.wait(), Ok(()));
+        room.end(StoreError::Failed { why: "first".to_owned() });
+        room.look();
+        assert_eq!(failed(room.wait()), "first");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use running::ServedNode;
 use settings::{Is, Role, ServeSettings};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 use tracing::info;
 
 /// What `cortado serve` is told.
@@ -132,6 +133,10 @@ pub(crate) struct ServeArguments {
     log_format: LogFormat,
 }
 
+/// How long threads are waited for that hang on a disk, or in the Kafka client, when everything has
+/// ended that matters.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
 /// Serves until a signal asks for the end, or the cluster does not let the node live.
 pub(crate) fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     let log_format = arguments.log_format;
@@ -139,7 +144,9 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     let settings = raw(arguments).over(file).validate()?;
     logging::begin(log_format, logging::OF_A_SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(Failure::new)?.block_on(serve(settings, log_format));
+    let runtime = runtime.map_err(Failure::new)?;
+    let ended = runtime.block_on(serve(settings, log_format));
+    runtime.shutdown_timeout(LEFT_BEHIND);
     match (ended, log_format) {
         // Standard error is the log, of which every line is JSON.
         (Err(failure), LogFormat::Json) => {

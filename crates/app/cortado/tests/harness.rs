@@ -92,6 +92,11 @@ impl Server {
         self.said.lock().expect("whole").clone()
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("it was started").is_some()
+    }
+
     /// SIGKILL: no goodbye.
     pub fn kill(mut self) {
         self.process.kill().expect("it runs");

@@ -251,6 +251,11 @@ pub struct UpgradeAnswer {
     pub held_by: Vec<String>,
     /// Every node that is registered.
     pub nodes: Vec<UpgradeNodeAnswer>,
+    /// Partitions that there are.
+    pub partitions: usize,
+    /// Partitions whose logs do not use the level yet: their leaders follow within seconds, and one
+    /// that is not led follows when it is.
+    pub partitions_to_follow: usize,
 }
 
 /// What a node has declared when it started last.

@@ -31,4 +31,6 @@ pub struct ReplicaReport {
     pub behind_ms: u64,
     /// It leads, and no replica has been able to compare histories with it so far.
     pub unverified: bool,
+    /// The feature level that its log uses, as far as it has folded; 0 before it has.
+    pub feature_level: u32,
 }

@@ -96,6 +96,10 @@ pub struct UpgradeStatus {
     pub gate: Gate,
     /// Every node that is registered, in ascending order.
     pub nodes: Vec<UpgradeNode>,
+    /// Partitions that there are.
+    pub partitions: usize,
+    /// Those of them whose logs do not use the level yet, as far as nodes that run have folded.
+    pub to_follow: usize,
 }
 
 /// What a node has declared for its newest life.

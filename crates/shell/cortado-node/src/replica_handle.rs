@@ -51,6 +51,8 @@ struct Shown {
     known_end: AtomicU64,
     role: AtomicU8,
     unverified: AtomicBool,
+    /// As the fold has it; 0 before there is one.
+    feature_level: AtomicU32,
     /// It leads, and its log is not trimmed: digests were missing from its last round.
     held_back: AtomicBool,
     /// How often the store has been emptied to be filled anew.
@@ -182,6 +184,11 @@ impl ReplicaHandle {
     /// Whether it leads and no replica has been able to compare histories with it so far.
     pub(crate) fn is_unverified(&self) -> bool {
         self.shown.unverified.load(Ordering::Acquire)
+    }
+
+    /// The feature level that its log uses, as far as it has folded; 0 before it has.
+    pub(crate) fn feature_level(&self) -> u32 {
+        self.shown.feature_level.load(Ordering::Acquire)
     }
 
     /// Whether it leads and its log is not trimmed, because digests of other replicas are missing.
@@ -367,6 +374,10 @@ impl ReplicaHandle {
 
     pub(crate) fn show_unverified(&self, unverified: bool) {
         self.shown.unverified.store(unverified, Ordering::Release);
+    }
+
+    pub(crate) fn show_feature_level(&self, level: u32) {
+        self.shown.feature_level.store(level, Ordering::Release);
     }
 
     pub(crate) fn show_held_back(&self, held_back: bool) {

@@ -345,6 +345,8 @@ impl ReplicaTask {
         handle.show_applied(driver.applied(), driver.log_end(), now);
         handle.show_standing(driver.standing(WallMillis::default()));
         handle.show_unverified(driver.is_unverified());
+        let level = driver.fold().map_or(0, |fold| fold.feature_level);
+        handle.show_feature_level(level.into());
         if *driver.leadership() != self.shown.leadership {
             self.shown.leadership.clone_from(driver.leadership());
             handle.show_leadership(driver.leadership());

@@ -8,6 +8,7 @@ use cortado_kafka_brokers::{
 };
 use std::error::Error;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,6 +53,9 @@ struct UpArgs {
     /// How many, each a controller too
     #[arg(long, value_name = "N", default_value_t = 3)]
     brokers: u32,
+    /// The address of this machine that they listen on
+    #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST)]
+    address: Ipv4Addr,
     /// Quick to see that a broker is dead: 1 to 3 seconds (the default)
     #[arg(long, conflicts_with = "defaults")]
     tuned: bool,
@@ -91,6 +95,7 @@ fn run(line: &CommandLine) -> Result<(), BrokersError> {
             let brokers = KafkaBrokers::start(&BrokerSettings {
                 folder: line.dir.clone(),
                 brokers: args.brokers,
+                address: args.address,
                 pace: if args.defaults { Pace::Defaults } else { Pace::Quick },
                 clients: args.clients,
                 secured: None,
@@ -115,7 +120,7 @@ fn show(brokers: &KafkaBrokers) {
             BrokerStatus::Paused(pid) => format!("is paused, process {pid}"),
             BrokerStatus::Ended => "does not run".to_owned(),
         };
-        tell!("broker {}  127.0.0.1:{}  {does}", broker.id, broker.port);
+        tell!("broker {}  port {}  {does}", broker.id, broker.port);
         for (client, number) in broker.clients.iter().zip(1..) {
             let (listen, advertised) = (client.listen, client.advertised);
             tell!("  client {number}: told {advertised}; relay that to {listen}");

@@ -128,7 +128,7 @@ wire_struct! {
     Sight { seen, applied, role }
     DocumentPage { documents, next }
     NodeReport { incarnation, address, sick, fit, replicas }
-    ReplicaReport { progress, end, behind_ms, unverified }
+    ReplicaReport { progress, end, behind_ms, unverified, feature_level }
 }
 
 impl WireAnswer {

@@ -1,6 +1,8 @@
-//! A disk that fails to sync: the caller of a sync is told, so the disk was really asked.
+//! A disk that fails to sync: the caller of a sync is told, so the disk was really asked; and what
+//! is in the store counts for nothing from then on.
 
 use super::{HOME, batch, open};
+use crate::{FjallStore, OpenError, Settings};
 use cortado_store::{Store, StoreError};
 use std::fs;
 use std::path::Path;
@@ -57,4 +59,30 @@ fn check_told(directory: &Path, fails: &Path) {
     fs::write(fails, "").unwrap();
     let synced = store.sync();
     assert!(matches!(synced, Err(StoreError::Failed { .. })), "{synced:?}");
+    // The disk is well again, and what it has lost is lost.
+    fs::remove_file(fails).unwrap();
+    let refused = store.apply_one(HOME, batch(2, 100));
+    assert_eq!(refused, synced);
+    assert!(store.sync().is_err());
+    drop(store);
+    check_marked(directory);
+    check_noticed_beside(&directory.join("beside"), fails);
+}
+
+/// No one has asked for a sync: the store itself makes its log durable as it grows.
+fn check_noticed_beside(directory: &Path, fails: &Path) {
+    let store = open(directory);
+    fs::write(fails, "").unwrap();
+    let refused =
+        (1..10_000).find_map(|number| store.apply_one(HOME, batch(number, 1 << 16)).err());
+    let why = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(why.contains("not taken what was to be made durable"), "{why}");
+    drop(store);
+    fs::remove_file(fails).unwrap();
+    check_marked(directory);
+}
+
+fn check_marked(directory: &Path) {
+    let opened = FjallStore::open(&Settings::new(directory));
+    assert!(matches!(opened, Err(OpenError::Marked { .. })), "it is opened as if it were whole");
 }

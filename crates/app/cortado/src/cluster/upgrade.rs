@@ -62,7 +62,22 @@ fn report(output: OutputArguments, found: &UpgradeAnswer) -> io::Result<()> {
     }
     columns.print()?;
     writeln!(out)?;
-    writeln!(out, "{}", sentence(found))
+    writeln!(out, "{}", sentence(found))?;
+    match still_to_follow(found) {
+        Some(text) => writeln!(out, "{text}"),
+        None => Ok(()),
+    }
+}
+
+/// How many partitions do not use the level yet that is in use.
+fn still_to_follow(found: &UpgradeAnswer) -> Option<String> {
+    let UpgradeAnswer { partitions, partitions_to_follow: left, feature_level, .. } = found;
+    (*left > 0).then(|| {
+        format!(
+            "{left} of {partitions} partitions do not use level {feature_level} yet: their \
+             leaders follow by themselves; `cortado status` shows partitions without one"
+        )
+    })
 }
 
 /// What follows from it.

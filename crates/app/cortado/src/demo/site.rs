@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -72,6 +73,7 @@ impl Site {
         let settings = BrokerSettings {
             folder: folder.join("kafka"),
             brokers: BROKERS,
+            address: Ipv4Addr::LOCALHOST,
             pace,
             clients: 0,
             secured: None,

@@ -3,10 +3,11 @@
 //! Start reading at [`Fault::strike`].
 
 use super::broken_site::{BrokenSite, NODES, Ways};
-use super::topic_faults;
+use super::machine_faults::{self, CUT, pass};
+use super::{network_faults, topic_faults, upgrading};
+use crate::hard::{Disks, SystemCalls, WallClocks};
 use crate::harness::Random;
 use cortado_relay::{Cut, Direction, TcpFaults, TcpRelay, UdpFaults};
-use std::thread;
 use std::time::Duration;
 
 /// Something that happens to one node, one broker, or to the ways between them.
@@ -22,6 +23,9 @@ pub(crate) enum Fault {
     NodePausedLong,
     /// Every node ends in good order and comes back, one after another.
     NodesRenewed,
+    /// Every node is renewed as the next version, one goes back, and the upgrade is finished when
+    /// all read what is written from then on. No request fails.
+    NodesUpgraded,
     /// Leaderships are handed from node to node.
     HandOffs,
     /// A broker dies.
@@ -64,21 +68,68 @@ pub(crate) enum Fault {
     TopicRecreated,
     /// A replica that was not in sync comes to lead a topic: what was acknowledged is gone there.
     UncleanLeader,
+    /// A network loses all that a node sends, and all that is sent to it.
+    LostToAndFromAll,
+    /// The same between a node and the other nodes.
+    LostBetweenNodes,
+    /// The same between a node and the brokers.
+    LostToAndFromLog,
+    /// What a node sends to brokers is lost, and what they send arrives.
+    LostToLog,
+    /// What brokers send to a node is lost, and what it sends arrives.
+    LostFromLog,
+    /// What other nodes send to a node is lost, and what it sends arrives.
+    LostFromNodes,
+    /// Each time that a node syncs a file takes 0.3 s.
+    SyncsSlow,
+    /// A node's disk answers EIO whenever it syncs a file.
+    SyncsFail,
+    /// A node's disk is full to its last byte.
+    DiskFull,
+    /// A node's wall clock steps an hour back, then a day ahead.
+    ClockSteps,
 }
 
 /// A way that is cut both ways.
 const BOTH: [Direction; 2] = [Direction::In, Direction::Out];
-/// How long cuts last: longer than it takes to find a leader dead.
-const CUT: Duration = Duration::from_secs(5);
 
 impl Fault {
+    /// Why this machine cannot do it.
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Fault::SyncsSlow | Fault::SyncsFail => SystemCalls::missing(),
+            Fault::DiskFull => Disks::missing(),
+            Fault::ClockSteps => WallClocks::missing(),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs a network, with a namespace for each node.
+    pub(crate) fn is_of_network(self) -> bool {
+        matches!(
+            self,
+            Fault::LostToAndFromAll
+                | Fault::LostBetweenNodes
+                | Fault::LostToAndFromLog
+                | Fault::LostToLog
+                | Fault::LostFromLog
+                | Fault::LostFromNodes
+        )
+    }
+
+    /// Whether no client hears of it, but for a pause.
+    pub(crate) fn is_unfelt(self) -> bool {
+        self == Fault::NodesUpgraded
+    }
+
     /// All of them.
-    pub(crate) const ALL: [Fault; 26] = [
+    pub(crate) const ALL: [Fault; 37] = [
         Fault::NodeKilled,
         Fault::NodeStopped,
         Fault::NodePaused,
         Fault::NodePausedLong,
         Fault::NodesRenewed,
+        Fault::NodesUpgraded,
         Fault::HandOffs,
         Fault::BrokerKilled,
         Fault::NodeRenewedWithoutBroker,
@@ -100,6 +151,16 @@ impl Fault {
         Fault::TopicDeleted,
         Fault::TopicRecreated,
         Fault::UncleanLeader,
+        Fault::LostToAndFromAll,
+        Fault::LostBetweenNodes,
+        Fault::LostToAndFromLog,
+        Fault::LostToLog,
+        Fault::LostFromLog,
+        Fault::LostFromNodes,
+        Fault::SyncsSlow,
+        Fault::SyncsFail,
+        Fault::DiskFull,
+        Fault::ClockSteps,
     ];
 
     /// Lets it happen for a while; [`BrokenSite::heal`] makes good what is left of it.
@@ -121,47 +182,26 @@ impl Fault {
                 site.stop_node(node);
                 site.heal();
             }),
+            Fault::NodesUpgraded => upgrading::upgrade(site),
             Fault::HandOffs => hand_off(site, random),
-            Fault::BrokerKilled => {
-                site.brokers.kill(broker).expect("it runs");
-                pass(CUT);
-            }
+            Fault::BrokerKilled => kill_broker(site, broker),
             Fault::NodeRenewedWithoutBroker => {
                 site.brokers.kill(broker).expect("it runs");
                 site.stop_node(node);
                 site.start_node(node);
             }
-            Fault::BrokerPaused => {
-                site.brokers.pause(broker).expect("it runs");
-                pass(CUT);
-            }
-            Fault::BrokersRenewed => (1..=3).for_each(|broker| {
-                site.brokers.stop(broker).expect("it runs");
-                site.heal();
-            }),
-            Fault::BrokersKilled => {
-                let brokers = site.brokers_that_run();
-                brokers.iter().for_each(|broker| site.brokers.kill(*broker).expect("it runs"));
-                pass(CUT);
-            }
+            Fault::BrokerPaused => pause_broker(site, broker),
+            Fault::BrokersRenewed => renew_brokers(site),
+            Fault::BrokersKilled => kill_brokers(site),
             Fault::NodeAndBrokerKilled => {
                 site.kill_node(node);
-                site.brokers.kill(broker).expect("it runs");
-                pass(CUT);
+                kill_broker(site, broker);
             }
-            Fault::CutFromLog => cut(&site.ways[node], &[Direction::In, Direction::Out], &[]),
+            Fault::CutFromLog => cut(&site.ways[node], &BOTH, &[]),
             Fault::CutToLog => cut(&site.ways[node], &[Direction::In], &[]),
-            Fault::LogConnectionsBreak => (0..10).for_each(|_| {
-                site.ways[node].kafka.iter().for_each(|way| way.cut(Cut::Reset));
-                pass(CUT / 10);
-            }),
-            Fault::LogLate => {
-                let faults =
-                    TcpFaults { delay: Duration::from_millis(400), ..TcpFaults::default() };
-                site.ways[node].kafka.iter().for_each(|way| way.set(Direction::Out, faults));
-                pass(CUT);
-            }
-            Fault::CutFromPeers => cut(&site.ways[node], &[], &[Direction::In, Direction::Out]),
+            Fault::LogConnectionsBreak => break_connections(&site.ways[node]),
+            Fault::LogLate => delay(&site.ways[node]),
+            Fault::CutFromPeers => cut(&site.ways[node], &[], &BOTH),
             Fault::CutToPeers => cut(&site.ways[node], &[], &[Direction::Out]),
             Fault::CutFromAll => cut(&site.ways[node], &BOTH, &BOTH),
             Fault::SettingChanged => topic_faults::change_setting(site),
@@ -171,13 +211,18 @@ impl Fault {
             Fault::TopicDeleted => topic_faults::delete_topic(site),
             Fault::TopicRecreated => topic_faults::create_topic_anew(site),
             Fault::UncleanLeader => topic_faults::lead_uncleanly(site),
+            Fault::LostToAndFromAll => network_faults::lose_all(site, node),
+            Fault::LostBetweenNodes => network_faults::lose_between_nodes(site, node),
+            Fault::LostToAndFromLog => network_faults::lose_to_and_from_log(site, node),
+            Fault::LostToLog => network_faults::lose_to_log(site, node),
+            Fault::LostFromLog => network_faults::lose_from_log(site, node),
+            Fault::LostFromNodes => network_faults::lose_from_nodes(site, node),
+            Fault::SyncsSlow => machine_faults::slow_syncs(site, node),
+            Fault::SyncsFail => machine_faults::fail_syncs(site, node),
+            Fault::DiskFull => machine_faults::fill_disk(site, node),
+            Fault::ClockSteps => machine_faults::step_clock(site, node),
         }
     }
-}
-
-/// Lets a time pass whose length is the point; nothing waits for it.
-fn pass(time: Duration) {
-    thread::park_timeout(time);
 }
 
 fn pause(site: &BrokenSite, node: usize, time: Duration) {
@@ -192,6 +237,43 @@ fn hand_off(site: &BrokenSite, random: &mut Random) {
         // Who leads already, or just lost it, says so.
         site.router().cortado(&["handoff", &format!("fault/{}", number % 6), "--to", &to]);
     }
+}
+
+fn kill_broker(site: &BrokenSite, broker: u32) {
+    site.brokers.kill(broker).expect("it runs");
+    pass(CUT);
+}
+
+fn pause_broker(site: &BrokenSite, broker: u32) {
+    site.brokers.pause(broker).expect("it runs");
+    pass(CUT);
+}
+
+fn renew_brokers(site: &mut BrokenSite) {
+    (1..=3).for_each(|broker| {
+        site.brokers.stop(broker).expect("it runs");
+        site.heal();
+    });
+}
+
+fn kill_brokers(site: &BrokenSite) {
+    let brokers = site.brokers_that_run();
+    brokers.iter().for_each(|broker| site.brokers.kill(*broker).expect("it runs"));
+    pass(CUT);
+}
+
+/// Resets a node's connections to brokers, again and again.
+fn break_connections(ways: &Ways) {
+    (0..10).for_each(|_| {
+        ways.kafka.iter().for_each(|way| way.cut(Cut::Reset));
+        pass(CUT / 10);
+    });
+}
+
+fn delay(ways: &Ways) {
+    let faults = TcpFaults { delay: Duration::from_millis(400), ..TcpFaults::default() };
+    ways.kafka.iter().for_each(|way| way.set(Direction::Out, faults));
+    pass(CUT);
 }
 
 /// Lets nothing through in these directions, for a while.

@@ -15,6 +15,7 @@ pub(crate) struct Ledger {
     acknowledged: BTreeSet<String>,
     /// Of the last round.
     longest_gap: Duration,
+    failed: Vec<String>,
 }
 
 /// Between two writes: enough to see gaps, and little work.
@@ -23,7 +24,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 impl Ledger {
     /// Nothing.
     pub(crate) fn new() -> Ledger {
-        Ledger { written: 0, acknowledged: BTreeSet::new(), longest_gap: Duration::ZERO }
+        Ledger {
+            written: 0,
+            acknowledged: BTreeSet::new(),
+            longest_gap: Duration::ZERO,
+            failed: Vec::new(),
+        }
     }
 
     /// Writes until the history is over.
@@ -32,14 +38,18 @@ impl Ledger {
         let json = [("content-type", "application/json")];
         let mut done_at = Instant::now();
         self.longest_gap = Duration::ZERO;
+        self.failed.clear();
         while !history.is_over() {
             self.written += 1;
             let id = format!("l{:08}", self.written);
             let answer = http.send("PUT", &format!("/v1/fault/ledger/{id}"), &json, b"{}");
-            if answer.is_ok_and(|answer| answer.status < 300) {
-                self.acknowledged.insert(id);
-                self.longest_gap = self.longest_gap.max(done_at.elapsed());
-                done_at = Instant::now();
+            match answer {
+                Ok(answer) if answer.status < 300 => {
+                    self.acknowledged.insert(id);
+                    self.longest_gap = self.longest_gap.max(done_at.elapsed());
+                    done_at = Instant::now();
+                }
+                failed => self.failed.push(format!("{id}: {failed:?}")),
             }
             thread::park_timeout(PAUSE);
         }
@@ -53,6 +63,11 @@ impl Ledger {
         let lost: Vec<_> = self.acknowledged.difference(&ids).collect();
         assert!(lost.is_empty(), "lost {} of {}: {lost:?}", lost.len(), self.acknowledged.len());
         self.acknowledged.len()
+    }
+
+    /// The writes of the last round that were not acknowledged.
+    pub(crate) fn failed(&self) -> &[String] {
+        &self.failed
     }
 
     /// The longest time in the last round in which no write was acknowledged.

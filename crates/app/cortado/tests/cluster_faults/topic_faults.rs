@@ -218,7 +218,7 @@ fn partitions(http: &mut Http, database: &str) -> Vec<Value> {
 }
 
 /// Whether every replica of a database follows or leads, and lacks nothing to speak of.
-fn are_caught_up(http: &mut Http, database: &str) -> bool {
+pub(crate) fn are_caught_up(http: &mut Http, database: &str) -> bool {
     let partitions = partitions(http, database);
     let replicas: Vec<&Value> =
         partitions.iter().filter_map(|one| one["replicas"].as_array()).flatten().collect();

@@ -158,14 +158,15 @@ fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
 /// What a registration rests on: the level that is in use, as it was read.
 ///
 /// * `before`: how the node was registered until now. One that may read less than it did, or was
-///   not there, writes the document anew.
+///   not there or removed, writes the document anew.
 fn level_as_read(
     facts: &NodeFacts,
     before: Option<&NodeFacts>,
     (level, etag): (u32, Option<Etag>),
 ) -> Operation {
     let condition = etag.map_or_else(if_absent, if_still);
-    let reads_less = before.is_none_or(|before| facts.reads_level() < before.reads_level());
+    let reads_less =
+        before.is_none_or(|before| before.removed || facts.reads_level() < before.reads_level());
     if reads_less || etag.is_none() {
         let document = write(&FeatureLevelDocument::new(level));
         return put(FEATURE_LEVELS, feature_level_key(), document, condition);

@@ -459,6 +459,7 @@ fn has(databases: &[u32]) -> Result<Answer, CallError> {
         end: LogOffset::ZERO,
         behind_ms: 0,
         unverified: false,
+        feature_level: 1,
     };
     Ok(Answer::Report(NodeReport {
         incarnation: NodeIncarnation(1),

@@ -15,7 +15,10 @@ use crate::feature_level::{FEATURE_LEVELS, FeatureLevelDocument, feature_level_k
 use crate::status::{UpgradeNode, UpgradeStatus};
 use cortado_cluster::Gate;
 use cortado_document::{DocumentAction, Operation};
-use cortado_model::{DatabaseId, Etag, NodeId, PartitionId};
+use cortado_model::limits::OPERATIONS_MAX;
+use cortado_model::{Etag, NodeId, PartitionId};
+use cortado_peer::NodeReport;
+use std::collections::BTreeMap;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -23,8 +26,7 @@ impl Gateway {
     /// Which feature level is in use, which node reads which, and what holds a newer one up.
     pub async fn upgrade_status(&self) -> UpgradeStatus {
         let catalog = self.catalog();
-        let alive = self.reports(Some(DatabaseId::CLUSTER)).await.told;
-        upgrade_status(&catalog, |node| alive.contains_key(&node))
+        upgrade_status(&catalog, &self.reports(None).await.told)
     }
 
     /// Lets leaders use the newest feature level that every node reads. From then on, a node that
@@ -80,6 +82,9 @@ impl Gateway {
     }
 
     /// Checks that every member is registered as it is now; `None` if one reads less by now.
+    ///
+    /// Of as many as one write takes. A registration that reads less writes the level anew, too, so
+    /// that the condition on that holds for the others.
     async fn unchanged(
         &self,
         catalog: &Catalog,
@@ -96,6 +101,8 @@ impl Gateway {
             let as_it_is = if_still(etag);
             checks.push(operation(NODES, node_key(node), DocumentAction::Check, as_it_is));
         }
+        // The level is written in the same one.
+        checks.truncate(OPERATIONS_MAX - 1);
         Ok(Some(checks))
     }
 }
@@ -110,19 +117,33 @@ fn held(catalog: &Catalog, level: u32, by: &[NodeId]) -> AdminError {
     AdminError::NotPlanned { why }
 }
 
-fn upgrade_status(catalog: &Catalog, runs: impl Fn(NodeId) -> bool) -> UpgradeStatus {
+fn upgrade_status(catalog: &Catalog, told: &BTreeMap<NodeId, NodeReport>) -> UpgradeStatus {
     let members = catalog.nodes().filter(|facts| !facts.removed);
     let nodes = members.map(|facts| UpgradeNode {
         node: facts.node,
-        alive: runs(facts.node),
+        alive: told.contains_key(&facts.node),
         build: facts.description.build.clone(),
         feature_level: facts.reads_level(),
     });
-    UpgradeStatus {
-        feature_level: catalog.feature_level(),
-        gate: catalog.gate(),
-        nodes: nodes.collect(),
+    let (feature_level, gate, nodes) = (catalog.feature_level(), catalog.gate(), nodes.collect());
+    let used = levels_used(told);
+    let uses = |partition: &PartitionId| used.get(partition) >= Some(&feature_level);
+    let all = catalog
+        .databases()
+        .flat_map(|database| (0..database.partitions).map(|number| database.partition_id(number)));
+    let all: Vec<PartitionId> = std::iter::once(PartitionId::CLUSTER).chain(all).collect();
+    let to_follow = all.iter().filter(|partition| !uses(partition)).count();
+    UpgradeStatus { feature_level, gate, nodes, partitions: all.len(), to_follow }
+}
+
+/// The highest level that some replica of each partition has found in its log.
+fn levels_used(told: &BTreeMap<NodeId, NodeReport>) -> BTreeMap<PartitionId, u32> {
+    let mut used = BTreeMap::new();
+    for replica in told.values().flat_map(|report| &report.replicas) {
+        let level: &mut u32 = used.entry(replica.progress.partition).or_default();
+        *level = replica.feature_level.max(*level);
     }
+    used
 }
 
 #[cfg(test)]

@@ -125,7 +125,14 @@ pub(super) fn upgrade(status: &UpgradeStatus, catalog: &Catalog) -> UpgradeAnswe
         feature_level: one.feature_level,
     });
     let (feature_level, nodes) = (status.feature_level, nodes.collect());
-    UpgradeAnswer { feature_level, next_level, held_by, nodes }
+    UpgradeAnswer {
+        feature_level,
+        next_level,
+        held_by,
+        nodes,
+        partitions: status.partitions,
+        partitions_to_follow: status.to_follow,
+    }
 }
 
 /// An entry of the journal.

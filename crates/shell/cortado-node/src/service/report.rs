@@ -26,7 +26,8 @@ impl NodeService {
             let known = replica.known_end();
             let end = self.host.log.local_end(replica.partition).unwrap_or(known).max(known);
             let (progress, behind_ms) = (replica.progress(), replica.behind_ms(now));
-            ReplicaReport { progress, end, behind_ms, unverified: replica.is_unverified() }
+            let (unverified, feature_level) = (replica.is_unverified(), replica.feature_level());
+            ReplicaReport { progress, end, behind_ms, unverified, feature_level }
         };
         NodeReport {
             incarnation: self.host.me().incarnation,

@@ -253,7 +253,8 @@ fn verifications() -> Vec<VerifyAnswer> {
 fn reports() -> Vec<NodeReport> {
     let replica = |progress: ReplicaProgress| {
         let unverified = progress.role == ReplicaRole::Leader;
-        ReplicaReport { progress, end: LogOffset(u64::MAX), behind_ms: 17, unverified }
+        let end = LogOffset(u64::MAX);
+        ReplicaReport { progress, end, behind_ms: 17, unverified, feature_level: 300 }
     };
     let full = NodeReport {
         incarnation: NodeIncarnation(u64::MAX),

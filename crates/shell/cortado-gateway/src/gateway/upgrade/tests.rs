@@ -53,6 +53,32 @@ async fn an_upgrade_is_finished_when_every_node_reads_what_is_written_then() {
     assert_eq!(gateway.level_in_force(soon()).await.unwrap().0, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_removed_comes_back_like_a_new_one() {
+    let cluster = ScriptedCluster::new();
+    let gateway = &cluster.gateway;
+    assert!(register(gateway, &facts(N1, 1, 2)).await);
+    assert!(register(gateway, &NodeFacts { removed: true, ..facts(N2, 1, 1) }).await);
+    // Whoever raises the level has read it now, and takes the node for gone.
+    let (_, before) = gateway.level_in_force(soon()).await.unwrap();
+    assert!(register(gateway, &facts(N2, 2, 1)).await);
+    assert_ne!(gateway.level_in_force(soon()).await.unwrap().1, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_of_more_nodes_than_a_write_has_operations_is_upgraded() {
+    let cluster = ScriptedCluster::new();
+    let gateway = &cluster.gateway;
+    let documents = (1..=1_200).map(|number| {
+        let facts = facts(NodeId(number), 1, 2);
+        let value = write(&NodeDocument::of(&facts)).as_bytes().to_vec();
+        (NODES, node_key(facts.node), Some(value))
+    });
+    cluster.node.apply(PartitionId::CLUSTER, documents.collect());
+    let status = gateway.finish_upgrade(soon()).await.unwrap();
+    assert_eq!((status.feature_level, status.nodes.len()), (2, 1_200));
+}
+
 /// Of two writes that cross, the upgrade's and one that a node's registration makes just before it,
 /// the first counts.
 async fn crosses(other: NodeFacts) -> String {
