@@ -42,7 +42,12 @@ impl Moving {
             directories.insert(*name, directory);
         }
         let router = site.join("", None).await.unwrap();
-        eventually("the journal is there", || router.gateway().catalog().journal().is_some()).await;
+        eventually("the journal and all nodes are there", || {
+            let catalog = router.gateway().catalog();
+            let is_there = |name: &&str| catalog.node_named(name).is_some();
+            catalog.journal().is_some() && names.iter().all(is_there)
+        })
+        .await;
         let key = vec!["artist".to_owned(), "title".to_owned()];
         let album = TableDefinition::new(key, None).unwrap();
         let spec = DatabaseSpec {
