@@ -19,7 +19,7 @@ use crate::settings::KafkaSettings;
 use crate::topic_demands::TopicDemands;
 use bytes::Bytes;
 use cortado_kafka_ffi::{OffsetEdge, PartitionPoll, Polled, delivery_status};
-use cortado_log::{BeatFollower, BeatNotSent, Beats, Cause, HeardBeat, Pending};
+use cortado_log::{BeatFollower, BeatNotSent, Beats, Cause, Drift, HeardBeat, Pending};
 use cortado_model::BeatStream;
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -46,6 +46,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// The streams of beats of a Kafka cluster, for all nodes of a process.
 pub struct KafkaBeats {
     topic: Arc<str>,
+    lifecycle: Arc<Lifecycle>,
     streams: u32,
     /// `None` once it is let go.
     producer: PolledProducer<BeatDeliveries>,
@@ -64,7 +65,7 @@ impl KafkaBeats {
         let admin = Arc::new(ClusterAdmin::new(settings.clone()).map_err(client)?);
         let brokers = require_brokers(&admin, &settings).await?;
         let known = Arc::<KnownLogs>::default();
-        let lifecycle = Lifecycle { settings: settings.clone(), admin, known };
+        let lifecycle = Arc::new(Lifecycle { settings: settings.clone(), admin, known });
         let topic: Arc<str> = Arc::from(liveness_topic(&settings.topic_prefix));
         let unreachable = |source| {
             let bootstrap_servers = settings.bootstrap_servers.clone();
@@ -89,7 +90,8 @@ impl KafkaBeats {
         let poll = hearing.consume().map_err(KafkaOpenError::Client)?;
         let thread = thread::Builder::new().name("cortado-kafka-beats".to_owned());
         thread.spawn(move || hearing.run(poll)).map_err(KafkaOpenError::Client)?;
-        Ok(KafkaBeats { topic, streams: ends.len() as u32, producer, inboxes, closed })
+        let streams = ends.len() as u32;
+        Ok(KafkaBeats { topic, lifecycle, streams, producer, inboxes, closed })
     }
 }
 
@@ -104,15 +106,24 @@ async fn make_topic(lifecycle: &Lifecycle, topic: &Arc<str>, brokers: &[i32]) ->
     lifecycle.admin.create_topic(topic, streams, &replicas, &settings).await.map(drop)
 }
 
-/// Where each stream ends. What the topic's settings lack is told.
-async fn ends_of(lifecycle: &Lifecycle, topic: &Arc<str>) -> io::Result<Vec<u64>> {
-    let demands = TopicDemands::of_beats(&lifecycle.settings);
-    let found = lifecycle.led_topic(topic).await?;
+/// How the topic differs from what it should be.
+async fn drift_of(lifecycle: &Lifecycle, topic: &str) -> io::Result<Vec<Drift>> {
+    let Some(found) = lifecycle.settled_topic(topic, None).await? else {
+        let (setting, found) = (format!("topic {topic}"), "deleted".to_owned());
+        return Ok(vec![Drift { setting, found, wanted: "there: restart the node".to_owned() }]);
+    };
     let told = lifecycle.settled_settings(topic).await?;
-    for drift in demands.drift(&found, |name| told.get(name).cloned()) {
-        let (setting, found, wanted) = (drift.setting, drift.found, drift.wanted);
-        warn!(topic = &**topic, setting, found, wanted, "the topic of beats differs");
+    if told.is_empty() {
+        // A broker that does not know the topic yet, or no longer.
+        return Err(io::Error::other("the brokers do not tell the settings of the topic"));
     }
+    let demands = TopicDemands::of_beats(&lifecycle.settings);
+    Ok(demands.drift(&found, |name| told.get(name).cloned()))
+}
+
+/// Where each stream ends.
+async fn ends_of(lifecycle: &Lifecycle, topic: &Arc<str>) -> io::Result<Vec<u64>> {
+    let found = lifecycle.led_topic(topic).await?;
     let place = |number| (Arc::clone(topic), kafka_number(number));
     let places: Vec<_> = (0..found.partitions.len() as u32).map(place).collect();
     let ends = lifecycle.edges(&places, OffsetEdge::End).await.map_err(io::Error::other)?;
@@ -152,6 +163,11 @@ impl Beats for KafkaBeats {
             }
             Ok(())
         })
+    }
+
+    fn drift(&self) -> Pending<Result<Vec<Drift>, Cause>> {
+        let (lifecycle, topic) = (Arc::clone(&self.lifecycle), Arc::clone(&self.topic));
+        Box::pin(async move { drift_of(&lifecycle, &topic).await.map_err(Cause::failed) })
     }
 
     fn follow(&self) -> Box<dyn BeatFollower> {

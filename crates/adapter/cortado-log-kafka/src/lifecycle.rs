@@ -146,7 +146,7 @@ impl Lifecycle {
     }
 
     /// A topic as it is known, looked for again if it is not, or not under `id`.
-    async fn settled_topic(
+    pub(crate) async fn settled_topic(
         &self,
         name: &str,
         id: Option<u128>,

@@ -131,4 +131,5 @@ directories first. Done again, the command goes on where it stopped.
 Examples:
   cortado partition resolve geo/2                        what each replica has
   cortado partition resolve geo/2 --keep n2 --dry-run    what would be lost
-  cortado partition resolve geo/2 --keep n2";
+  cortado partition resolve geo/2 --keep n2
+  cortado partition resolve _cluster/0                   of what the cluster knows of itself";

@@ -179,6 +179,10 @@ codes! {
     Overloaded = "overloaded", "The server is overloaded";
     /// No replica leads the partition, or can serve the read as promised.
     Unavailable = "unavailable", "No replica can serve the request now";
+    /// Replicas have different histories, and an operator must choose.
+    Disputed = "disputed", "The partition's replicas have different histories";
+    /// The partition's log was written by a newer version.
+    NeedsUpgrade = "needs_upgrade", "The nodes must be upgraded to serve the partition";
     /// The log takes no writes.
     LogUnavailable = "log_unavailable", "The log does not accept writes";
     /// The partition takes no writes any more.

@@ -4,10 +4,10 @@
 //! which node is silent. Every implementation passes the `conformance` suite (a feature). Start
 //! reading at [`Beats`]. Source: docs/protocols/failover.md, "Beats".
 
-use crate::{Cause, Pending};
+use crate::{Cause, Drift, Pending};
 use bytes::Bytes;
 use cortado_model::BeatStream;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::task::{Context, Poll};
 
 /// Streams of beats that all nodes of a cluster send and all follow.
@@ -28,6 +28,15 @@ pub trait Beats: Send + Sync + 'static {
     /// # Errors
     /// The first stream on which it does not stand, or perhaps not; on the others it may.
     fn send(&self, beat: Bytes) -> Pending<Result<(), BeatNotSent>>;
+
+    /// How what keeps the streams differs from what it should be; nothing where nobody else can
+    /// change it. It loses no record: with less, the death of a broker costs beats.
+    ///
+    /// # Errors
+    /// It cannot be looked at now.
+    fn drift(&self) -> Pending<Result<Vec<Drift>, Cause>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
 
     /// Follows all streams: tells what is sent from now on, own beats among it.
     fn follow(&self) -> Box<dyn BeatFollower>;

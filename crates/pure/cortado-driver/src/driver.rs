@@ -58,8 +58,8 @@ pub struct Driver<C> {
     failed_rebuilds: u32,
     /// The log's end, as far as it was heard of since the last life.
     log_end: LogOffset,
-    /// Where the log last contradicted the replica: told once.
-    contradicted_at: Option<LogOffset>,
+    /// Where the log last contradicted the replica, and how: told once.
+    contradicted: Option<(Option<LogOffset>, String)>,
     /// No replica could be copied when this one had nothing: it folds its log, however long.
     folds_anew: bool,
     /// What it has is not what its log, or its leader, goes on with.
@@ -82,7 +82,7 @@ impl<C: Caller> Driver<C> {
             restorations: 0,
             failed_rebuilds: 0,
             log_end: LogOffset::ZERO,
-            contradicted_at: None,
+            contradicted: None,
             folds_anew: false,
             in_doubt: false,
         };
@@ -226,8 +226,7 @@ impl<C: Caller> Driver<C> {
         step: impl FnOnce(&mut Parts<'_, C>, &mut Turn<'_, C>) -> Option<Stage<C>>,
     ) {
         let Driver { me, settings, jobs, lives, stage, .. } = self;
-        let Driver { restorations, failed_rebuilds, log_end, contradicted_at, folds_anew, .. } =
-            self;
+        let Driver { restorations, failed_rebuilds, log_end, contradicted, folds_anew, .. } = self;
         let Driver { folded, in_doubt, .. } = self;
         let mut turn = Turn { now, me, settings, jobs, actions };
         let mut parts = Parts {
@@ -236,7 +235,7 @@ impl<C: Caller> Driver<C> {
             restorations,
             failed_rebuilds,
             log_end,
-            contradicted_at,
+            contradicted,
             folds_anew,
             folded,
             in_doubt,
@@ -254,7 +253,7 @@ pub(crate) struct Parts<'a, C> {
     restorations: &'a mut u64,
     failed_rebuilds: &'a mut u32,
     pub(crate) log_end: &'a mut LogOffset,
-    contradicted_at: &'a mut Option<LogOffset>,
+    contradicted: &'a mut Option<(Option<LogOffset>, String)>,
     folds_anew: &'a mut bool,
     pub(crate) folded: &'a mut Option<Folded>,
     pub(crate) in_doubt: &'a mut bool,
@@ -392,10 +391,12 @@ impl<C: Caller> Parts<'_, C> {
         Stage::Rebuilding(Rebuilding::begin(beyond, from, why, turn))
     }
 
-    /// Tells it once: until a replica helps, it is found again every few seconds.
+    /// Tells it once: until a replica helps, it is found again every few seconds. Another reason is
+    /// told, too: a log that was out of reach first is perhaps found deleted.
     fn contradicted(&mut self, at: Option<LogOffset>, why: &str, turn: &mut Turn<'_, C>) {
-        let place = at.unwrap_or(LogOffset(u64::MAX));
-        if self.contradicted_at.replace(place) != Some(place) {
+        let told = (at, String::from(why));
+        if self.contradicted.as_ref() != Some(&told) {
+            *self.contradicted = Some(told);
             turn.tell(News::Contradicted { at, why: why.into() });
         }
     }

@@ -70,7 +70,7 @@ impl Halt {
 
     /// The log was deleted, or is not there for now: what this replica has may be all that is left.
     pub(crate) fn missing() -> Halt {
-        Halt::Unusable { why: "the log is not there".to_string() }
+        Halt::Unusable { why: "the log of this partition does not exist".to_string() }
     }
 
     /// Whether a leadership of this replica may still be given up in the log.

@@ -26,6 +26,8 @@ pub enum ReplicaRole {
     Full = 8,
     /// Its leader goes on with another history; it serves nothing and keeps what it has.
     Disputed = 9,
+    /// Stands still before what only a newer build can read, and keeps what it has.
+    NeedsUpgrade = 10,
 }
 
 impl ReplicaRole {
@@ -42,6 +44,7 @@ impl ReplicaRole {
             ReplicaRole::Diverged => "diverged",
             ReplicaRole::Full => "full",
             ReplicaRole::Disputed => "disputed",
+            ReplicaRole::NeedsUpgrade => "needs_upgrade",
         }
     }
 
@@ -51,7 +54,8 @@ impl ReplicaRole {
             ReplicaRole::Offline
             | ReplicaRole::Restoring
             | ReplicaRole::Diverged
-            | ReplicaRole::Disputed => false,
+            | ReplicaRole::Disputed
+            | ReplicaRole::NeedsUpgrade => false,
             ReplicaRole::Follower
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
@@ -64,7 +68,10 @@ impl ReplicaRole {
     /// Whether it goes on in its log.
     pub(crate) fn folds(self) -> bool {
         match self {
-            ReplicaRole::Offline | ReplicaRole::Restoring | ReplicaRole::Full => false,
+            ReplicaRole::Offline
+            | ReplicaRole::Restoring
+            | ReplicaRole::Full
+            | ReplicaRole::NeedsUpgrade => false,
             ReplicaRole::Follower
             | ReplicaRole::Candidate
             | ReplicaRole::Opening
@@ -87,6 +94,7 @@ impl ReplicaRole {
             7 => ReplicaRole::Diverged,
             8 => ReplicaRole::Full,
             9 => ReplicaRole::Disputed,
+            10 => ReplicaRole::NeedsUpgrade,
             _ => ReplicaRole::Offline,
         }
     }
@@ -113,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_role_is_found_by_its_number() {
-        let names: Vec<_> = (0..11).map(|number| ReplicaRole::from_number(number).name()).collect();
+        let names: Vec<_> = (0..12).map(|number| ReplicaRole::from_number(number).name()).collect();
         let mut want = vec!["offline", "restoring", "follower", "candidate", "opening", "leader"];
-        want.extend(["stepping_down", "diverged", "full", "disputed", "offline"]);
+        want.extend(["stepping_down", "diverged", "full", "disputed", "needs_upgrade", "offline"]);
         assert_eq!(names, want);
-        assert!((0..10).all(|number| ReplicaRole::from_number(number) as u8 == number));
+        assert!((0..11).all(|number| ReplicaRole::from_number(number) as u8 == number));
     }
 }

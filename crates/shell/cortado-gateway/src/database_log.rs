@@ -72,10 +72,13 @@ pub(crate) fn spec_of_dropped(database: DatabaseId, dropped: &Dropped) -> LogSpe
     LogSpec { database, name, uuid, partitions }
 }
 
+/// What the cluster's own log is called, and its partition.
+pub const CLUSTER_NAME: &str = "_cluster";
+
 /// The log of `_cluster`, found by its name alone.
 pub fn cluster_spec() -> LogSpec {
     let (database, uuid) = (DatabaseId::CLUSTER, PartitionUuid(0));
-    LogSpec { database, name: "_cluster".to_owned(), uuid, partitions: 1 }
+    LogSpec { database, name: CLUSTER_NAME.to_owned(), uuid, partitions: 1 }
 }
 
 /// Makes the log of a database and begins each of its partitions, unless that has been done;

@@ -18,6 +18,7 @@ mod read;
 mod request;
 mod resolving;
 mod search;
+mod standstill;
 mod status;
 mod tables;
 mod upgrade;
@@ -31,13 +32,14 @@ pub use database_spec::DatabaseSpec;
 pub use declaration::Declared;
 pub(crate) use declaration::{operation, put};
 pub(crate) use list::whole_table;
-pub use membership::{NameTaken, RegistrationError};
+pub use membership::{NameTaken, RegistrationError, is_next_life};
 pub(crate) use moves::{by_hand, targets_of};
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
     ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,
 };
 pub use resolving::ReplicaHistory;
+pub use standstill::Standstill;
 
 use crate::catalog::Catalog;
 use crate::decisions::Decisions;

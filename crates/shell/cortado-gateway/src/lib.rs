@@ -45,7 +45,7 @@ pub use cortado_replica::Committed;
 
 pub use catalog::{Catalog, Database, NodeDescription, NodeFacts, Table};
 pub use cluster_log::CatalogError;
-pub use database_log::{BeginError, ExpectedLog, begin_log, cluster_spec};
+pub use database_log::{BeginError, CLUSTER_NAME, ExpectedLog, begin_log, cluster_spec};
 pub use decisions::{Decisions, JournalEntry};
 pub use events::{DecisionEvent, EventKind};
 pub use folded_catalog::FoldedCatalog;
@@ -53,8 +53,8 @@ pub use gateway::{
     AdminError, BulkKey, BulkOperation, BulkRequest, ChangeReader, Changes, ChangesError,
     Consistency, DatabaseSpec, Declared, Gateway, GatewayParts, IdempotencyKey, InvalidDeclaration,
     ListRequest, NameTaken, NotDoneWhy, Obstacle, ReadError, ReadOptions, RegistrationError,
-    ReplicaHistory, ScanPage, ScanPosition, ScanRequest, Served, Uncertainty, UnknownReason,
-    WriteError, WriteReceipt, WriteRequest,
+    ReplicaHistory, ScanPage, ScanPosition, ScanRequest, Served, Standstill, Uncertainty,
+    UnknownReason, WriteError, WriteReceipt, WriteRequest, is_next_life,
 };
 pub use genesis::cluster_genesis;
 pub use journal::{EventsError, JournalPosition};

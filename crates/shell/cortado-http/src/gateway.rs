@@ -11,7 +11,7 @@ use cortado_gateway::{
     ScanPage, ScanRequest, Served, Status, StoredDocument, Table, UpgradeStatus, WriteError,
     WriteReceipt, WriteRequest,
 };
-use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError, Nodes};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -148,22 +148,17 @@ impl Services for Gateway {
         Box::pin(Gateway::hand_off(self, database, partition, to, deadline))
     }
 
-    fn histories<'a>(
-        &'a self,
-        database: &'a Database,
-        partition: u32,
-    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>> {
-        Box::pin(Gateway::histories(self, database, partition))
+    fn histories(&self, partition: PartitionId) -> BoxFuture<'_, Vec<ReplicaHistory>> {
+        Box::pin(Gateway::histories(self, partition))
     }
 
-    fn resolve<'a>(
-        &'a self,
-        database: &'a Database,
-        partition: u32,
+    fn resolve(
+        &self,
+        partition: PartitionId,
         keep: NodeId,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<(), AdminError>> {
-        Box::pin(Gateway::resolve(self, database, partition, keep, deadline))
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(Gateway::resolve(self, partition, keep, deadline))
     }
 
     fn rebalance<'a>(

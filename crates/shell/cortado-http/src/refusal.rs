@@ -9,7 +9,8 @@ use cortado_document::{
     JsonError, PatchError, Refusal, SchemaError, TransactionError, Unacceptable, Unmet, Violation,
 };
 use cortado_gateway::{
-    AdminError, InvalidDeclaration, NotDoneWhy, ReadError, Uncertainty, UnknownReason, WriteError,
+    AdminError, InvalidDeclaration, NotDoneWhy, Obstacle, ReadError, Standstill, Uncertainty,
+    UnknownReason, WriteError,
 };
 use cortado_model::{Etag, StoreError, with_causes};
 use cortado_node::NodeError;
@@ -47,6 +48,7 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
 fn code_of_not_done(why: NotDoneWhy) -> Code {
     match why {
         NotDoneWhy::NoLeader => Code::Unavailable,
+        NotDoneWhy::StandsStill(why) => code_of_standstill(why),
         NotDoneWhy::Overloaded => Code::Overloaded,
         NotDoneWhy::IdempotencyBudget => Code::IdempotencyBudget,
         NotDoneWhy::LogFull => Code::StorageFull,
@@ -54,6 +56,30 @@ fn code_of_not_done(why: NotDoneWhy) -> Code {
         NotDoneWhy::ReadOnly => Code::ReadOnly,
         NotDoneWhy::LogDrift => Code::LogDrift,
         NotDoneWhy::Ending => Code::ShuttingDown,
+    }
+}
+
+fn code_of_standstill(why: Standstill) -> Code {
+    match why {
+        Standstill::Disputed => Code::Disputed,
+        Standstill::NeedsUpgrade => Code::NeedsUpgrade,
+    }
+}
+
+/// Why the cluster's own documents were not read or written.
+fn code_of_obstacle(why: &Obstacle) -> Code {
+    match why {
+        Obstacle::Write(WriteError::NotDone { why, .. }) => code_of_not_done(*why),
+        Obstacle::Read(ReadError::StandsStill { why, .. }) => code_of_standstill(*why),
+        Obstacle::Read(_)
+        | Obstacle::Write(_)
+        | Obstacle::Stored(_)
+        | Obstacle::Behind
+        | Obstacle::Log(_)
+        | Obstacle::LogLate
+        | Obstacle::NoLeader
+        | Obstacle::NoStepDown(_)
+        | Obstacle::Ending => Code::Unavailable,
     }
 }
 
@@ -167,6 +193,9 @@ pub(crate) fn of_read(error: ReadError, is_late: bool) -> Failure {
         ReadError::Unserved { retry_after_ms, .. } => {
             Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
         }
+        ReadError::StandsStill { why, retry_after_ms } => {
+            Failure::new(code_of_standstill(why), detail).with_retry_after_ms(retry_after_ms)
+        }
         ReadError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
         ReadError::NoSuchPartition => Failure::new(Code::NoSuchPartition, detail),
         ReadError::Store(error) => {
@@ -228,8 +257,8 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             let detail = "it already exists with a different declaration; see reasons";
             Failure::new(conflict, detail).with_reasons(reasons.into_iter().map(reason).collect())
         }
-        AdminError::NotDone { retry_after_ms, .. } => {
-            Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
+        AdminError::NotDone { why, retry_after_ms } => {
+            Failure::new(code_of_obstacle(&why), detail).with_retry_after_ms(retry_after_ms)
         }
         AdminError::Unknown(why) => {
             let next = match why {

@@ -11,7 +11,7 @@ use cortado_gateway::{
     ListRequest, NotReady, ReadError, ReadOptions, ReplicaHistory, ScanPage, ScanRequest, Served,
     Status, StoredDocument, Table, UpgradeStatus, WriteError, WriteReceipt, WriteRequest,
 };
-use cortado_model::{DocumentKey, NodeId, Scn, TableId};
+use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits, NodeError};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -147,20 +147,15 @@ pub trait Services: Send + Sync {
     ) -> BoxFuture<'a, Result<(), AdminError>>;
 
     /// What each replica of a partition has.
-    fn histories<'a>(
-        &'a self,
-        database: &'a Database,
-        partition: u32,
-    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>>;
+    fn histories(&self, partition: PartitionId) -> BoxFuture<'_, Vec<ReplicaHistory>>;
 
     /// Lets the history of one replica go on.
-    fn resolve<'a>(
-        &'a self,
-        database: &'a Database,
-        partition: u32,
+    fn resolve(
+        &self,
+        partition: PartitionId,
         keep: NodeId,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<(), AdminError>>;
+    ) -> BoxFuture<'_, Result<(), AdminError>>;
 
     /// Lets leaderships go to the nodes that the placements prefer: of one database, or all.
     fn rebalance<'a>(

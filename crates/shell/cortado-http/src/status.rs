@@ -70,6 +70,8 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         | Code::LogUnavailable
         | Code::ReadOnly
         | Code::LogDrift
+        | Code::Disputed
+        | Code::NeedsUpgrade
         | Code::ShuttingDown
         | Code::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,

@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use crate::path::{Captures, Segments};
 use crate::spelling::Spelling;
-use cortado_gateway::{Catalog, Database, Table};
+use cortado_gateway::{CLUSTER_NAME, Catalog, Database, Table};
 use cortado_model::limits::is_name;
 use cortado_model::{DocumentKey, KeyError};
 use cortado_wire::Code;
@@ -55,7 +55,8 @@ impl<'a> Target<'a> {
     ) -> Result<Target<'a>, Failure> {
         let is_admin = segments.as_slice().first().is_some_and(|first| first == "admin");
         // What may be done about a database of the system is for the handler to say.
-        let is_known = is_admin && catalog.database(captures.database).is_some();
+        let is_system = captures.database == CLUSTER_NAME;
+        let is_known = is_admin && (is_system || catalog.database(captures.database).is_some());
         for (name, is_known) in [(captures.database, is_known), (captures.table, false)] {
             if !name.is_empty() && !is_known && !is_name(name) {
                 return Err(bad_name());

@@ -6,12 +6,14 @@ use cortado_log::{Drift, LogSpec};
 use cortado_model::DatabaseId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// By database.
 #[derive(Debug, Default)]
 pub(crate) struct LogDrifts {
     found: Mutex<BTreeMap<DatabaseId, Vec<Drift>>>,
+    /// Of what keeps the beats, which concerns no database.
+    beats: Mutex<Vec<Drift>>,
 }
 
 impl LogDrifts {
@@ -33,6 +35,21 @@ impl LogDrifts {
         found.insert(spec.database, drift.to_vec());
     }
 
+    /// Takes over what was found of the streams of beats.
+    pub(crate) fn note_beats(&self, drift: Vec<Drift>) {
+        let mut found = self.beats.lock();
+        if *found == drift {
+            return;
+        }
+        if drift.is_empty() {
+            info!("the settings of the beats' topic are well again");
+        } else {
+            let drift = told(&drift);
+            warn!(drift, "settings of the beats' topic differ: failovers may take longer");
+        }
+        *found = drift;
+    }
+
     /// Whether a setting of a database's log differs.
     pub(crate) fn concerns(&self, database: DatabaseId) -> bool {
         self.found.lock().contains_key(&database)
@@ -44,7 +61,9 @@ impl LogDrifts {
         let of = |(database, drift): (&DatabaseId, &Vec<Drift>)| {
             format!("the log of {} takes no writes: {}", name(*database), told(drift))
         };
-        let words: Vec<String> = found.iter().map(of).collect();
+        let mut words: Vec<String> = found.iter().map(of).collect();
+        let beats = self.beats.lock();
+        words.extend((!beats.is_empty()).then(|| format!("beats: {}", told(&beats))));
         (!words.is_empty()).then(|| words.join("; "))
     }
 
@@ -65,7 +84,7 @@ impl LogDrifts {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.found.lock().is_empty()
+        self.found.lock().is_empty() && self.beats.lock().is_empty()
     }
 }
 
@@ -106,5 +125,17 @@ mod tests {
         drifts.note(&spec(1), &[]);
         drifts.keep(&[spec(1), spec(3)]);
         assert_eq!((drifts.settings(), drifts.in_words(name)), (Vec::new(), None));
+    }
+
+    #[test]
+    fn what_differs_of_the_beats_is_told_and_concerns_no_database() {
+        let drifts = LogDrifts::default();
+        let name = |DatabaseId(id)| format!("d{id}");
+        drifts.note_beats(drift());
+        assert!(!drifts.is_empty() && drifts.settings().is_empty());
+        let words = drifts.in_words(name);
+        assert_eq!(words.as_deref(), Some("beats: retention.ms is 60000, not -1"));
+        drifts.note_beats(Vec::new());
+        assert!(drifts.is_empty() && drifts.in_words(name).is_none());
     }
 }

@@ -15,9 +15,13 @@ use tokio::time::sleep;
 /// While something differs it is looked at so often: who mends it waits for it.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Looks at the logs of all databases of the node, until it ends.
+/// Looks at the logs of all databases of the node, and at what keeps the beats, until it ends.
 pub(crate) async fn watch_logs(host: Arc<ReplicaHost>) {
     loop {
+        // Databases are looked at by their replicas, too, when those begin.
+        if let Ok(drift) = host.beats.drift().await {
+            host.health.drifts.note_beats(drift);
+        }
         let every = host.settings.log_look;
         sleep(if host.health.drifts.is_empty() { every } else { every.min(AGAIN) }).await;
         let databases = databases(&host);

@@ -178,7 +178,12 @@ impl ReplicaHandle {
     }
 
     pub(crate) fn role(&self) -> ReplicaRole {
-        ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire))
+        let role = ReplicaRole::from_number(self.shown.role.load(Ordering::Acquire));
+        // Readers take no lock, but where there is nothing to read.
+        if role == ReplicaRole::Offline && self.shown.needs_upgrade.lock().is_some() {
+            return ReplicaRole::NeedsUpgrade;
+        }
+        role
     }
 
     /// Whether it leads and no replica has been able to compare histories with it so far.

@@ -109,6 +109,7 @@ impl NodeService {
             | ReplicaRole::SteppingDown
             | ReplicaRole::Diverged
             | ReplicaRole::Disputed
+            | ReplicaRole::NeedsUpgrade
             | ReplicaRole::Full
             | ReplicaRole::Offline
             | ReplicaRole::Restoring => false,

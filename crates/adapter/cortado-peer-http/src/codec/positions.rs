@@ -37,7 +37,7 @@ wire_enum!(StoreError { 0 => Full { why }, 1 => Damaged { why }, 2 => Failed { w
 
 wire_enum!(ReplicaRole {
     0 => Offline, 1 => Restoring, 2 => Follower, 3 => Candidate, 4 => Opening, 5 => Leader,
-    6 => SteppingDown, 7 => Diverged, 8 => Full, 9 => Disputed,
+    6 => SteppingDown, 7 => Diverged, 8 => Full, 9 => Disputed, 10 => NeedsUpgrade,
 });
 
 /// Looks random: eight bytes are shorter than a number's spelling.

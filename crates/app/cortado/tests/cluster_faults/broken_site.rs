@@ -397,7 +397,8 @@ fn data_in(folder: &Path, node: usize) -> PathBuf {
     folder.join(BrokenSite::name(node))
 }
 
-fn leaders(http: &mut Http) -> Vec<Option<String>> {
+/// Who leads the partitions of `fault`, by their numbers.
+pub(crate) fn leaders(http: &mut Http) -> Vec<Option<String>> {
     let partitions = http.get("/admin/v1/databases/fault/partitions").json();
     let partitions = partitions["partitions"].as_array().cloned().unwrap_or_default();
     partitions.iter().map(|one| one["leader"].as_str().map(str::to_owned)).collect()

@@ -3,7 +3,7 @@
 use crate::rig::{LOG, Rig, delete, put};
 use cortado_driver::{
     Action, CopyError, CopyRefusal, Event, LogExtent, News, PeerState, ReplicaRole, Reply,
-    Surroundings, UnknownWhy,
+    Surroundings, SurveyError, UnknownWhy,
 };
 use cortado_model::{Generation, LogId, LogOffset, NodeId, Scn, StoreError};
 use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, ReplicaSet, StepDown};
@@ -263,6 +263,22 @@ fn a_log_that_ends_below_the_checkpoint_is_left_alone_and_looked_at_again() {
     rig.settle();
     rig.survey(LOG, 0);
     assert_eq!(rig.news.len(), 1, "told once");
+}
+
+#[test]
+fn a_log_that_is_out_of_reach_first_and_then_gone_is_told_as_both() {
+    let mut rig = Rig::surveying(LOG);
+    for why in ["out of reach", "out of reach", "does not exist", "does not exist"] {
+        let Action::Survey(job) = rig.take() else { panic!("no survey is wanted") };
+        rig.on(Event::Surveyed(job, Err(SurveyError::Log { why: why.to_owned() })));
+        rig.now = rig.driver.wake_at().expect("it looks again");
+        rig.settle();
+    }
+    let reasons = rig.news.iter().filter_map(|news| match news {
+        News::Contradicted { at: None, why } => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), ["out of reach", "does not exist"]);
 }
 
 /// Answers a replica that is built anew, whose log begins at `first`: these `peers` can help.

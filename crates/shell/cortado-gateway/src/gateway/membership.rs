@@ -155,6 +155,18 @@ fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
     put(NODES, node_key(facts.node), write(&NodeDocument::of(facts)), condition)
 }
 
+/// Whether a write of `_cluster` tells the next life of a node that is registered, and nothing else.
+///
+/// It may be written while a setting of the log differs: nobody was promised anything by it, and
+/// without it no node that starts again leads anything.
+pub fn is_next_life(operations: &[Operation]) -> bool {
+    let [life, level] = operations else { return false };
+    let is_known = life.table == NODES && life.condition.if_match.is_some();
+    let is_put = matches!(life.action, DocumentAction::Put { .. });
+    let is_as_read = level.table == FEATURE_LEVELS && level.action == DocumentAction::Check;
+    is_known && is_put && is_as_read
+}
+
 /// What a registration rests on: the level that is in use, as it was read.
 ///
 /// * `before`: how the node was registered until now. One that may read less than it did, or was

@@ -100,6 +100,7 @@ impl Gateway {
         read: &ReadOptions,
         wanted: Wanted<T>,
     ) -> Result<Served<T>, ReadError> {
+        let begun = Instant::now();
         let Wanted { look, take } = wanted;
         let served = match (read.consistency, read.at_least) {
             (Consistency::Strong, _) => {
@@ -121,6 +122,15 @@ impl Gateway {
                     Err(_) => self.read_leader(partition, Level::Strong, look, read.deadline).await,
                 }
             }
+        };
+        let served = match served {
+            Err(ReadError::Unserved { why, retry_after_ms }) => {
+                let standstill = self.standstill(partition, begun).await;
+                Err(standstill.map_or(ReadError::Unserved { why, retry_after_ms }, |why| {
+                    ReadError::StandsStill { why, retry_after_ms }
+                }))
+            }
+            served => served,
         };
         let (node, sight) = served.inspect_err(|_| self.metrics().reads_unserved.add(1))?;
         self.metrics().reads.add(1);

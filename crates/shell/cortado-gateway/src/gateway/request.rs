@@ -2,6 +2,7 @@
 //!
 //! Decides nothing. Start reading at [`WriteRequest`] and [`ReadOptions`].
 
+use super::standstill::Standstill;
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver::{Refused, Written};
@@ -117,6 +118,14 @@ pub enum ReadError {
     Unserved {
         /// What was waited for.
         why: Unserved,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The same, and it will be so until an operator has done something.
+    #[error("{why}")]
+    StandsStill {
+        /// What.
+        why: Standstill,
         /// When to try again.
         retry_after_ms: u64,
     },
@@ -255,6 +264,9 @@ pub enum NotDoneWhy {
     /// No leader served the partition before the deadline.
     #[error("no replica leads the partition")]
     NoLeader,
+    /// The same, and it will be so until an operator has done something.
+    #[error(transparent)]
+    StandsStill(Standstill),
     /// Too much is in flight.
     #[error("too many writes are in flight")]
     Overloaded,

@@ -7,8 +7,7 @@
 
 use super::Gateway;
 use super::admin_error::{AdminError, Obstacle, Uncertainty, not_done};
-use super::leadership::partition_of;
-use crate::catalog::Database;
+use crate::database_log::CLUSTER_NAME;
 use crate::decisions::Manual;
 use crate::events::EventKind;
 use cortado_driver::{Folded, PeerStanding, ReplicaRole, Resolution};
@@ -59,17 +58,35 @@ impl ReplicaHistory {
 }
 
 impl Gateway {
-    /// What each placed replica of a partition has.
-    ///
-    /// # Errors
-    /// There is no such partition.
-    pub async fn histories(
+    /// What each placed replica of a partition has, of `_cluster` like of any other; nothing if
+    /// there is no such partition.
+    pub async fn histories(&self, partition: PartitionId) -> Vec<ReplicaHistory> {
+        self.histories_within(partition, ANSWERS).await
+    }
+
+    /// The same; who takes longer than `patience` tells nothing.
+    pub(super) async fn histories_within(
         &self,
-        database: &Database,
-        partition: u32,
-    ) -> Result<Vec<ReplicaHistory>, AdminError> {
-        let partition = partition_of(database, partition)?;
-        Ok(self.histories_of(database, partition).await)
+        partition: PartitionId,
+        patience: Duration,
+    ) -> Vec<ReplicaHistory> {
+        let deadline = Instant::now() + patience;
+        let mut asked = JoinSet::new();
+        let placed = self.cluster().placed(partition);
+        for node in &placed {
+            let Some(target) = self.target(*node) else { continue };
+            let node = *node;
+            asked.spawn(async move {
+                let standing = timeout_at(deadline, target.standing(partition, deadline)).await;
+                (node, standing.unwrap_or(Err(CallError::Late)).ok().flatten())
+            });
+        }
+        let told: BTreeMap<_, _> = asked.join_all().await.into_iter().collect();
+        let of = |node: &NodeId| {
+            let standing = told.get(node).copied().flatten();
+            ReplicaHistory { node: *node, standing }
+        };
+        placed.iter().map(of).collect()
     }
 
     /// Lets the history of `keep` go on: the replicas in doubt that have another one copy it.
@@ -80,13 +97,11 @@ impl Gateway {
     /// The replica of `keep` tells no history, or not all is done by the deadline.
     pub async fn resolve(
         &self,
-        database: &Database,
-        partition: u32,
+        partition: PartitionId,
         keep: NodeId,
         deadline: Instant,
     ) -> Result<(), AdminError> {
-        let partition = partition_of(database, partition)?;
-        let histories = self.histories_of(database, partition).await;
+        let histories = self.histories(partition).await;
         let kept = histories.iter().find(|one| one.node == keep);
         if kept.is_none_or(|kept| kept.folded().is_none()) {
             return Err(AdminError::NoHistory { node: self.catalog().name_of(keep) });
@@ -95,23 +110,19 @@ impl Gateway {
             return Ok(());
         }
         let gateway = self.clone();
-        let database = self.catalog().database_by_id(partition.database).cloned();
-        let database = database.ok_or(AdminError::NoSuchDatabase)?;
         // A task: it is not over when a client goes away.
-        let done = tokio::spawn(async move {
-            gateway.see_to_resolution(&database, partition, keep, deadline).await
-        });
+        let done =
+            tokio::spawn(async move { gateway.see_to_resolution(partition, keep, deadline).await });
         done.await.unwrap_or(Err(AdminError::Unknown(Uncertainty::Interrupted)))
     }
 
     async fn see_to_resolution(
         &self,
-        database: &Database,
         partition: PartitionId,
         keep: NodeId,
         deadline: Instant,
     ) -> Result<(), AdminError> {
-        let outcome = self.await_resolution(database, partition, keep, deadline).await;
+        let outcome = self.await_resolution(partition, keep, deadline).await;
         let what = match &outcome {
             Ok(()) => format!("an operator has chosen the history of {keep}: it goes on"),
             Err(error) => {
@@ -125,7 +136,10 @@ impl Gateway {
                 warn!(%partition, %keep, error, "dispute not resolved, or not yet; run it again");
             }
         }
-        let (name, number) = (&database.name, partition.number);
+        let catalog = self.catalog();
+        let database = catalog.database_by_id(partition.database);
+        let name = database.map_or(CLUSTER_NAME, |database| &database.name);
+        let number = partition.number;
         let manual = Manual::Texts {
             by_hand: format!("cortado partition resolve {name}/{number} --keep {keep}"),
             undo: "cannot be undone; a copy of a data directory holds what was given up".to_owned(),
@@ -137,7 +151,6 @@ impl Gateway {
     /// Tells the chosen replica first, and the others when it goes on.
     async fn await_resolution(
         &self,
-        database: &Database,
         partition: PartitionId,
         keep: NodeId,
         deadline: Instant,
@@ -147,7 +160,7 @@ impl Gateway {
             if self.is_ending() {
                 return Err(not_done(Obstacle::Ending));
             }
-            let histories = self.histories_of(database, partition).await;
+            let histories = self.histories(partition).await;
             let kept = histories.iter().find(|one| one.node == keep);
             let goes_on = kept.filter(|kept| kept.serves()).and_then(ReplicaHistory::folded);
             let is_told = |one: &&ReplicaHistory| one.standing.is_some();
@@ -179,29 +192,5 @@ impl Gateway {
         if let Some(target) = self.target(node) {
             target.tell(Message::Resolve { partition, resolution });
         }
-    }
-
-    async fn histories_of(
-        &self,
-        database: &Database,
-        partition: PartitionId,
-    ) -> Vec<ReplicaHistory> {
-        let deadline = Instant::now() + ANSWERS;
-        let mut asked = JoinSet::new();
-        let placed = self.catalog().held(partition, database.placement(partition.number)).to_vec();
-        for node in &placed {
-            let Some(target) = self.target(*node) else { continue };
-            let node = *node;
-            asked.spawn(async move {
-                let standing = timeout_at(deadline, target.standing(partition, deadline)).await;
-                (node, standing.unwrap_or(Err(CallError::Late)).ok().flatten())
-            });
-        }
-        let told: BTreeMap<_, _> = asked.join_all().await.into_iter().collect();
-        let of = |node: &NodeId| {
-            let standing = told.get(node).copied().flatten();
-            ReplicaHistory { node: *node, standing }
-        };
-        placed.iter().map(of).collect()
     }
 }

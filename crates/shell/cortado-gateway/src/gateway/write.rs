@@ -63,6 +63,7 @@ impl Gateway {
     ///
     /// * `write`: of any catalog; the newest counts at each try.
     pub(super) async fn route_write(&self, write: &Write) -> Result<Acknowledged, WriteError> {
+        let begun = Instant::now();
         let mut search = Search::new(self, write.partition);
         let is_remembered = !write.keyed.is_empty();
         let mut attempt = RouteAttempt::new(if is_remembered {
@@ -77,6 +78,11 @@ impl Gateway {
                 RouteStep::Answer => {
                     search.served();
                     return tried.into_result();
+                }
+                RouteStep::NotDone if tried.is_unled() => {
+                    let why = self.standstill(write.partition, begun).await;
+                    let why = why.map_or(NotDoneWhy::NoLeader, NotDoneWhy::StandsStill);
+                    return Err(not_done(why));
                 }
                 RouteStep::NotDone => return tried.into_result(),
                 RouteStep::Unknown(doubt) => return Err(unknown(doubt)),
@@ -222,9 +228,13 @@ impl Tried {
         }
     }
 
+    /// Whether no leader was found.
+    fn is_unled(&self) -> bool {
+        matches!(self, Tried::NotHere(_) | Tried::Declined(NotDoneWhy::NoLeader))
+    }
+
     /// What to tell a client, if no other try counts.
     fn into_result(self) -> Result<Acknowledged, WriteError> {
-        let not_done = |why| WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS };
         match self {
             Tried::Answered(answer) => answer,
             Tried::NotHere(_) => Err(not_done(NotDoneWhy::NoLeader)),
@@ -235,6 +245,10 @@ impl Tried {
             Tried::DeadlineAfter => Err(unknown(Doubt::Deadline)),
         }
     }
+}
+
+fn not_done(why: NotDoneWhy) -> WriteError {
+    WriteError::NotDone { why, retry_after_ms: RETRY_AFTER_MS }
 }
 
 fn unknown(doubt: Doubt) -> WriteError {

@@ -85,7 +85,7 @@ impl Gateway {
         let strong =
             ReadOptions { consistency: Consistency::Strong, at_least: None, deadline: patience };
         let page = match self.page(partition, range.clone(), limit, &strong).await {
-            Err(ReadError::Unserved { .. }) => {
+            Err(ReadError::Unserved { .. } | ReadError::StandsStill { .. }) => {
                 let consistency = Consistency::Bounded { max_lag_ms: LAG_MAX_MS };
                 let bounded = ReadOptions { consistency, deadline, ..strong };
                 self.page(partition, range, limit, &bounded).await?

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
 use crate::target::find_any_database;
-use cortado_gateway::{Catalog, ReplicaHistory};
-use cortado_model::NodeId;
+use cortado_gateway::{CLUSTER_NAME, Catalog, ReplicaHistory};
+use cortado_model::{NodeId, PartitionId};
 use cortado_wire::{Code, HistoryAnswer, ResolveAnswer, ResolveBody};
 use http::StatusCode;
 
@@ -20,23 +20,33 @@ pub(crate) async fn resolve(call: &Call<'_>, body: ReceivedBody) -> Result<Answe
     let asked: ResolveBody =
         if body.bytes.is_empty() { ResolveBody::default() } else { json_body::read(&body)? };
     let keep = asked.keep.as_deref().map(|name| registered_node(call, name)).transpose()?;
-    let database = find_any_database(call.catalog, call.captures.database)?;
-    let partition = find_partition(call, database)?;
+    let partition = find_any_partition(call)?;
     let services = call.services();
-    let of_admin = |error| refusal::of_admin(error, Code::Conflict);
-    let found = services.histories(database, partition).await.map_err(of_admin)?;
+    let found = services.histories(partition).await;
     let in_doubt = found.iter().any(ReplicaHistory::is_in_doubt);
     let mut answer = ResolveAnswer {
-        partition,
+        partition: partition.number,
         in_doubt,
         resolved: false,
         replicas: views(&found, keep, call.catalog),
     };
     if let Some(keep) = keep.filter(|_| !asked.dry_run) {
-        services.resolve(database, partition, keep, call.deadline).await.map_err(of_admin)?;
+        let resolved = services.resolve(partition, keep, call.deadline).await;
+        resolved.map_err(|error| refusal::of_admin(error, Code::Conflict))?;
         answer.resolved = in_doubt;
     }
     Ok(json(StatusCode::OK, &answer))
+}
+
+/// The partition that the path names: one of `_cluster`'s, too, which may be in doubt like others.
+fn find_any_partition(call: &Call<'_>) -> Result<PartitionId, Failure> {
+    if call.captures.database != CLUSTER_NAME {
+        let database = find_any_database(call.catalog, call.captures.database)?;
+        return Ok(database.partition_id(find_partition(call, database)?));
+    }
+    let is_there = call.captures.item == "0";
+    let none = || Failure::new(Code::NoSuchPartition, "_cluster has partition 0 alone");
+    is_there.then_some(PartitionId::CLUSTER).ok_or_else(none)
 }
 
 /// What each replica has, and what of it would be lost with the history of `keep`.

@@ -13,7 +13,7 @@ use cortado_gateway::{
     WriteRequest,
 };
 use cortado_metrics::Registry;
-use cortado_model::{ClusterUuid, DocumentKey, NodeId, Scn, TableId};
+use cortado_model::{ClusterUuid, DocumentKey, NodeId, PartitionId, Scn, TableId};
 use cortado_node::{ChangeId, ChangeState, MoveLimits};
 use tokio::io::{DuplexStream, duplex};
 
@@ -146,21 +146,16 @@ impl Services for Empty {
         Box::pin(async { Err(AdminError::NoSuchPartition) })
     }
 
-    fn histories<'a>(
-        &'a self,
-        _: &'a Database,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Vec<ReplicaHistory>, AdminError>> {
-        Box::pin(async { Err(AdminError::NoSuchPartition) })
+    fn histories(&self, _: PartitionId) -> BoxFuture<'_, Vec<ReplicaHistory>> {
+        Box::pin(async { Vec::new() })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        _: &'a Database,
-        _: u32,
+    fn resolve(
+        &self,
+        _: PartitionId,
         _: NodeId,
         _: Instant,
-    ) -> BoxFuture<'a, Result<(), AdminError>> {
+    ) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(async { Err(AdminError::NoSuchPartition) })
     }
 

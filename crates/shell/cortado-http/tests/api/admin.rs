@@ -159,6 +159,20 @@ async fn the_journal_is_led_like_any_database_and_cannot_be_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_histories_of_the_clusters_own_partition_are_shown() {
+    let world = World::start().await;
+    let partitions = "/admin/v1/databases/_cluster/partitions";
+    let shown = world.post(&format!("{partitions}/0:resolve"), r#"{"keep":"n2"}"#).await;
+    let body = shown.json();
+    let found = (shown.status, &body["in_doubt"], &body["resolved"]);
+    assert_eq!(found, (200, &false.into(), &false.into()), "{shown:?}");
+    assert_eq!(body["replicas"].as_array().map(Vec::len), Some(3), "{shown:?}");
+    let none = world.post(&format!("{partitions}/1:resolve"), "{}").await;
+    none.not_done(404, "no_such_partition");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_dies_comes_back_and_the_decisions_are_told() {
     let world = World::start().await;
     let kill = world.ask("POST /admin/v1/nodes/n2:kill", "").await;

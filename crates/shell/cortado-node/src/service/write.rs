@@ -6,6 +6,7 @@ use crate::asker::{Asker, Input, Ticket};
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
 use cortado_driver::{Reply, Tables, UnknownWhy, WriteOrder};
+use cortado_gateway::is_next_life;
 use cortado_model::PartitionId;
 use cortado_peer::{Write, WriteAnswer};
 use cortado_replica::NotDone;
@@ -22,7 +23,7 @@ impl NodeService {
             Err(NoLeader::NoRoom) => return WriteAnswer::NoRoom,
             Err(NoLeader::Dropped) => return WriteAnswer::NoSuchDatabase,
         };
-        if self.host.health.drifts.concerns(write.partition.database) {
+        if self.is_unsafe(&write) {
             return WriteAnswer::LogDrift;
         }
         let tables = match self.tables(&write).await {
@@ -45,6 +46,13 @@ impl NodeService {
         let Write { mode, keyed, deadline, .. } = write;
         let order = WriteOrder { tables, operations, foreseen, mode, keyed };
         self.ask(&leader, order, deadline, &route).await
+    }
+
+    /// Whether the log could lose what is written, and that must not happen to it.
+    fn is_unsafe(&self, write: &Write) -> bool {
+        let is_of_cluster = write.partition == PartitionId::CLUSTER;
+        let may_be_lost = is_of_cluster && is_next_life(&write.operations);
+        !may_be_lost && self.host.health.drifts.concerns(write.partition.database)
     }
 
     /// The tables of the partition's database, as new as the asking node knows them; none for

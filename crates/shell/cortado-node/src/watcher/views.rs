@@ -114,6 +114,7 @@ fn duty(role: ReplicaRole) -> Duty {
         | ReplicaRole::SteppingDown
         | ReplicaRole::Diverged
         | ReplicaRole::Disputed
+        | ReplicaRole::NeedsUpgrade
         | ReplicaRole::Full => Duty::Neither,
     }
 }

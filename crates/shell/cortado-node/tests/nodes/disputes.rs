@@ -3,7 +3,10 @@
 use crate::restarts::events;
 use crate::world::{Music, N1, N2, N3, World, deadline, eventually_asking, settings, stored};
 use cortado_gateway::{EventKind, ReplicaHistory, ReplicaRole};
-use cortado_model::{LogOffset, NodeId, PartitionId};
+use cortado_log::Log;
+use cortado_model::{LogOffset, NodeId, PartitionId, with_causes};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const TITLES: usize = 12;
 
@@ -38,7 +41,7 @@ async fn robbed_behind(end: LogOffset, without: Option<NodeId>) -> (World, Music
 }
 
 async fn histories(world: &World, music: &Music) -> Vec<ReplicaHistory> {
-    world.gateway.histories(&music.database, 0).await.unwrap()
+    world.gateway.histories(music.partition_of("cher")).await
 }
 
 /// Waits until the replicas have these roles.
@@ -75,13 +78,13 @@ async fn what_a_log_has_lost_is_kept_and_goes_on_when_an_operator_says_so() {
     let (world, music) = robbed(None).await;
     await_roles(&world, &music, [ReplicaRole::Disputed; 3]).await;
     assert_eq!(music.leaders().await, [None]);
-    world.gateway.resolve(&music.database, 0, N2, deadline()).await.unwrap();
+    world.gateway.resolve(music.partition_of("cher"), N2, deadline()).await.unwrap();
     assert_eq!(count(&music).await, TITLES);
     check_one(&world, &music).await;
     let told = events(&world, EventKind::Resolution).await;
     assert!(told.iter().any(|told| told.contains("the history of n2")), "{told:?}");
     // Once more: there is nothing to be done.
-    world.gateway.resolve(&music.database, 0, N3, deadline()).await.unwrap();
+    world.gateway.resolve(music.partition_of("cher"), N3, deadline()).await.unwrap();
     assert_eq!(events(&world, EventKind::Resolution).await.len(), told.len());
     // It goes on after the next start, too.
     drop(music);
@@ -92,13 +95,42 @@ async fn what_a_log_has_lost_is_kept_and_goes_on_when_an_operator_says_so() {
     assert_eq!(count(&music).await, TITLES);
 }
 
+/// The cluster's own log loses what was declared last, while all nodes run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_of_the_cluster_has_lost_goes_on_when_an_operator_says_so() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    let roles = async |wanted: fn(ReplicaRole) -> bool| {
+        let found = world.gateway.histories(PartitionId::CLUSTER).await;
+        found.len() == 3 && found.iter().all(|one| one.role().is_some_and(wanted))
+    };
+    let follows = |role| matches!(role, ReplicaRole::Leader | ReplicaRole::Follower);
+    let extents = world.log.extents(&[PartitionId::CLUSTER]).await.unwrap();
+    world.log.with(|log| log.truncate(PartitionId::CLUSTER, LogOffset(extents[0].end.0 - 2)));
+    eventually_asking("in dispute", async || roles(|role| role == ReplicaRole::Disputed).await)
+        .await;
+    // Databases are served as ever.
+    music.put("cher", "y", "{}").await.unwrap();
+    let soon = Instant::now() + Duration::from_secs(1);
+    let refused = world.gateway.drop_database("music", soon).await.unwrap_err();
+    assert!(with_causes(&refused).contains("different histories"), "{}", with_causes(&refused));
+    world.gateway.resolve(PartitionId::CLUSTER, N2, deadline()).await.unwrap();
+    eventually_asking("they go on", async || roles(follows).await).await;
+    let told = events(&world, EventKind::Resolution).await;
+    assert!(told.iter().any(|told| told.contains("the history of n2")), "{told:?}");
+    // What the log has lost was that there is this database.
+    music.put("cher", "z", "{}").await.unwrap();
+    world.gateway.drop_database("music", deadline()).await.unwrap();
+}
+
 /// A replica that knows only what the log still holds leads nothing by itself: others have more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_less_leads_only_if_an_operator_says_so() {
     let (world, music) = robbed(Some(N1)).await;
     let (diverged, disputed) = (ReplicaRole::Diverged, ReplicaRole::Disputed);
     await_roles(&world, &music, [diverged, disputed, disputed]).await;
-    world.gateway.resolve(&music.database, 0, N1, deadline()).await.unwrap();
+    world.gateway.resolve(music.partition_of("cher"), N1, deadline()).await.unwrap();
     let left = count(&music).await;
     assert!(left > 0 && left < TITLES, "{left}");
     check_one(&world, &music).await;
@@ -108,7 +140,7 @@ async fn who_has_less_leads_only_if_an_operator_says_so() {
 async fn a_log_that_has_lost_everything_begins_anew_with_the_history_that_was_chosen() {
     let (world, music) = robbed_behind(LogOffset::ZERO, None).await;
     await_roles(&world, &music, [ReplicaRole::Disputed; 3]).await;
-    world.gateway.resolve(&music.database, 0, N3, deadline()).await.unwrap();
+    world.gateway.resolve(music.partition_of("cher"), N3, deadline()).await.unwrap();
     assert_eq!(count(&music).await, TITLES);
     check_one(&world, &music).await;
     // Who has nothing copies: the log alone does not say it all.

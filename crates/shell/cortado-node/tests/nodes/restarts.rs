@@ -2,13 +2,16 @@
 
 use crate::storage::says;
 use crate::world::{
-    Music, N1, N2, N3, World, eventually, eventually_asking, idempotency, settings, stored,
+    Music, N1, N2, N3, World, deadline, eventually, eventually_asking, idempotency, settings,
+    stored,
 };
 use cortado_gateway::{EventKind, ReplicaRole};
-use cortado_log::Beats;
 use cortado_log::memory::SharedMemoryLog;
-use cortado_model::{Beat, LogOffset, NodeIncarnation, PartitionId, WallMillis};
-use cortado_node::{Founding, IdentityError, StartError};
+use cortado_log::{Beats, Drift};
+use cortado_model::{
+    Beat, DatabaseId, LogOffset, NodeIncarnation, PartitionId, WallMillis, with_causes,
+};
+use cortado_node::{Founding, IdentityError, RawSettings, StartError};
 use cortado_store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,7 +43,7 @@ async fn check_equal(world: &World, music: &Music) {
 
 /// What the journal says of one kind.
 pub(crate) async fn events(world: &World, kind: EventKind) -> Vec<String> {
-    let events = world.gateway.events(None, 10_000, crate::world::deadline()).await.unwrap();
+    let events = world.gateway.events(None, 10_000, deadline()).await.unwrap();
     let events = events.into_iter().filter(|event| event.kind == kind);
     events.map(|event| format!("{} {} {:?}", event.node, event.what, event.evidence)).collect()
 }
@@ -64,6 +67,29 @@ async fn a_process_starts_again_where_it_ended() {
     };
     let after = incarnations(&world.gateway.catalog());
     assert!(incarnations(&before).iter().zip(after).all(|(before, after)| *before < after));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_start_again_while_the_settings_of_their_own_log_differ() {
+    let world = World::start().await;
+    let music = world.music(4).await;
+    fill(&music, 0, 20).await;
+    drop(music);
+    let (log, stores) = world.shutdown().await;
+    let text = str::to_owned;
+    let (setting, found, wanted) = (text("retention.ms"), text("86400000"), text("-1"));
+    log.with(|log| log.drift(DatabaseId::CLUSTER, vec![Drift { setting, found, wanted }]));
+    // Nobody leads who has not registered.
+    let world = World::over(log, stores, RawSettings { log_look_ms: 20, ..settings() }).await;
+    let music = Music::again(&world);
+    fill(&music, 20, 20).await;
+    check_filled(&music, 40).await;
+    // Nothing else is written there before it is mended.
+    let declare = || world.gateway.drop_database("music", deadline());
+    let refused = declare().await.unwrap_err();
+    assert!(with_causes(&refused).contains("read-only"), "{}", with_causes(&refused));
+    world.log.with(|log| log.drift(DatabaseId::CLUSTER, Vec::new()));
+    eventually_asking("declarations go on", async || declare().await.is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,7 +246,7 @@ async fn trimmed_world() -> (World, Music) {
     // replica lacks: all must be there.
     let trimmed = || world.log.with(|log| log.first(partition)) > LogOffset(100);
     eventually_asking("the log is trimmed", async || {
-        world.gateway.verify(&music.database, 0, crate::world::deadline()).await.unwrap();
+        world.gateway.verify(&music.database, 0, deadline()).await.unwrap();
         trimmed()
     })
     .await;
@@ -252,7 +278,7 @@ async fn a_replica_behind_the_logs_beginning_copies_a_snapshot() {
     })
     .await;
     // It can lead like any other.
-    let deadline = crate::world::deadline();
+    let deadline = deadline();
     world.gateway.hand_off(&music.database, 0, Some(N3), deadline).await.unwrap();
     fill(&music, 260, 5).await;
     check_filled(&music, 265).await;

@@ -493,6 +493,7 @@ impl Transition {
                 | Role::SteppingDown
                 | Role::Diverged
                 | Role::Disputed
+                | Role::NeedsUpgrade
                 | Role::Full,
                 _,
             ) => None,

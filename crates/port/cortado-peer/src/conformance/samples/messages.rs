@@ -66,7 +66,7 @@ fn reports_of_progress() -> Vec<Progress> {
 pub(super) fn progress() -> Vec<ReplicaProgress> {
     let roles = words!(
         ReplicaRole: Offline, Restoring, Follower, Candidate, Opening, Leader, SteppingDown,
-        Diverged, Full, Disputed
+        Diverged, Full, Disputed, NeedsUpgrade
     );
     let leaders = leaders().into_iter().cycle();
     let replica = |(number, (role, leader))| ReplicaProgress {

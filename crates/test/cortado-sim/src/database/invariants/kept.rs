@@ -97,6 +97,7 @@ pub fn check_role(who: &str, role: ReplicaRole) -> Result<(), Violation> {
         | ReplicaRole::Follower
         | ReplicaRole::Diverged
         | ReplicaRole::Disputed
+        | ReplicaRole::NeedsUpgrade
         | ReplicaRole::Full => Ok(()),
         ReplicaRole::Restoring
         | ReplicaRole::Candidate

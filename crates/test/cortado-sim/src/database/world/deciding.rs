@@ -288,6 +288,7 @@ fn view(hosted: &Hosted, since: Millis) -> Option<PartitionView> {
             | ReplicaRole::SteppingDown
             | ReplicaRole::Diverged
             | ReplicaRole::Disputed
+            | ReplicaRole::NeedsUpgrade
             | ReplicaRole::Full => Duty::Neither,
         },
         restoring: !role.is_readable(),
