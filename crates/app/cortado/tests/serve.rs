@@ -248,6 +248,30 @@ fn what_is_declared_through_one_door_is_found_through_all_others_at_once() {
             );
         }
     }
+    // Each kind of request is the first that names its table.
+    for number in 0..10 {
+        let tables = ["batch", "transact", "bulk"].map(|kind| format!("{kind}{number}"));
+        for table in &tables {
+            let table = format!("/admin/v1/databases/d0/tables/{table}");
+            let created = declares.put(&table, &json!({"key": ["id"]}));
+            assert_eq!(created.status, 201, "{created:?}");
+        }
+        let [batch, transact, bulk] = &tables;
+        let put = |table: &str| {
+            let put = json!({"op": "put", "table": table, "key": ["x"], "value": {"at": number}});
+            json!({"operations": [put]})
+        };
+        let keys = json!({"keys": [{"table": batch, "key": ["x"]}]});
+        let found = others[0].post("/v1/d0:batchGet", &keys);
+        assert_eq!(found.json()["results"][0]["code"], "no_such_document", "{found:?}");
+        let done = others[0].post("/v1/d0:transact", &put(transact));
+        assert_eq!(done.status, 200, "{done:?}");
+        let done = others[1].post("/v1/d0:bulk", &put(bulk));
+        assert_eq!(done.json()["results"][0]["status"], 201, "{done:?}");
+    }
+    let keys = json!({"keys": [{"table": "nowhere", "key": ["x"]}]});
+    let missing = others[0].post("/v1/d0:batchGet", &keys);
+    assert_eq!(missing.json()["results"][0]["code"], "no_such_table", "{missing:?}");
     let missing = router.http().get("/v1/d99/t/x");
     assert_eq!((missing.status, &missing.json()["code"]), (404, &json!("no_such_database")));
 }

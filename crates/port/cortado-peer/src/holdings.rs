@@ -10,6 +10,8 @@ use cortado_model::{LogOffset, NodeId, Scn};
 pub struct Holdings {
     /// How far it has folded `_cluster`.
     pub cluster_scn: Scn,
+    /// Nodes that have been silent for so long that it trims logs without them, in ascending order.
+    pub away: Vec<NodeId>,
     /// The replicas that were asked for and are there, in ascending order.
     pub replicas: Vec<Holding>,
 }

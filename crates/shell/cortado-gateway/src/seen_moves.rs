@@ -8,7 +8,7 @@ use cortado_cluster::{
     ChangeId, MovingPartition, Placement, PlannedChange, ReplicaState, ServingLeader,
 };
 use cortado_driver::ReplicaRole;
-use cortado_model::{DatabaseId, NodeId, PartitionId};
+use cortado_model::{DatabaseId, NodeId, PartitionId, Scn};
 use cortado_peer::{CallError, Holding, Holdings};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -22,7 +22,9 @@ const HOLDINGS_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// How far each node that has answered has folded `_cluster`.
-    nodes: BTreeMap<NodeId, cortado_model::Scn>,
+    nodes: BTreeMap<NodeId, Scn>,
+    /// Which nodes each of them trims logs without.
+    away: BTreeMap<NodeId, BTreeSet<NodeId>>,
     holdings: HashMap<PartitionId, Vec<(NodeId, Holding)>>,
 }
 
@@ -54,8 +56,9 @@ impl Gateway {
 }
 
 impl Told {
-    fn hear(&mut self, node: NodeId, Holdings { cluster_scn, replicas }: Holdings) {
+    fn hear(&mut self, node: NodeId, Holdings { cluster_scn, away, replicas }: Holdings) {
         self.nodes.insert(node, cluster_scn);
+        self.away.insert(node, away.into_iter().collect());
         for replica in replicas {
             let partition = replica.progress.partition;
             self.holdings.entry(partition).or_default().push((node, replica));
@@ -115,6 +118,8 @@ impl Told {
         let placement = Placement::new(database.placement(partition.number).to_vec())?;
         let target =
             catalog.target(partition).and_then(|(_, nodes)| Placement::new(nodes.to_vec()));
+        let leader = self.leader_of(partition);
+        let away = leader.as_ref().and_then(|leader| self.away.get(&leader.node));
         Some(MovingPartition {
             partition,
             target: target.unwrap_or_else(|| placement.clone()),
@@ -122,8 +127,9 @@ impl Told {
             moving: catalog.moving(partition).map(|(moving, _)| moving),
             declared_at: catalog.declared_at(partition)?,
             replication: database.replication,
-            leader: self.leader_of(partition),
             replicas: self.replicas_of(partition),
+            away: away.cloned().unwrap_or_default(),
+            leader,
             bytes: self.bytes_of(partition).unwrap_or_default(),
         })
     }

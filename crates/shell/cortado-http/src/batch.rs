@@ -5,6 +5,7 @@
 use crate::answer::{Answer, json_parts};
 use crate::body::ReceivedBody;
 use crate::call::{Call, served_headers};
+use crate::confirmed::confirmed;
 use crate::failure::Failure;
 use crate::json_body;
 use crate::room::FIRST_READ_BYTES;
@@ -17,6 +18,7 @@ use cortado_model::{DocumentKey, NodeId, Scn, TableId};
 use cortado_wire::{BatchBody, BatchKey, Code, JsonText, Position, headers};
 use http::StatusCode;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Bytes of documents in one answer; those beyond are to be asked for again.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -24,7 +26,7 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Answers each key with its own status, in the order asked.
 pub(crate) async fn get(
     call: &Call<'_>,
-    database: &Database,
+    database: &Arc<Database>,
     body: ReceivedBody,
 ) -> Result<Answer, Failure> {
     let asked: BatchBody<'_> = json_body::read(&body)?;
@@ -36,10 +38,9 @@ pub(crate) async fn get(
             return Err(Failure::new(Code::TooManyOperations, detail));
         }
     }
-    let mut wanted = Wanted::default();
-    for (index, key) in asked.keys.iter().enumerate() {
-        let place = locate(database, key).map_err(|failure| failure.with_operation(index))?;
-        wanted.push(place);
+    let mut wanted = Wanted::of(database, &asked.keys)?;
+    if wanted.places.contains(&None) {
+        wanted = Wanted::of(&*confirmed(call, database).await?, &asked.keys)?;
     }
     let read = call.read_options(None)?;
     let found = wanted.read(call, database, &read).await?;
@@ -75,6 +76,17 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// # Errors
+    /// A key breaks a rule, or the name of its table does.
+    fn of(database: &Database, keys: &[BatchKey<'_>]) -> Result<Wanted, Failure> {
+        let mut wanted = Wanted::default();
+        for (index, key) in keys.iter().enumerate() {
+            let place = locate(database, key).map_err(|failure| failure.with_operation(index))?;
+            wanted.push(place);
+        }
+        Ok(wanted)
+    }
+
     fn push(&mut self, asked: Option<(TableId, DocumentKey)>) {
         let place = asked.map(|asked| {
             *self.known.entry(asked).or_insert_with_key(|asked| {

@@ -6,6 +6,7 @@
 use crate::answer::{Answer, json};
 use crate::body::ReceivedBody;
 use crate::call::Call;
+use crate::confirmed::confirmed;
 use crate::failure::Failure;
 use crate::json_body;
 use crate::refusal;
@@ -44,11 +45,16 @@ pub(crate) async fn write(
     }
     let idempotency = idempotency(call)?;
     call.fields.consistency()?;
+    let mut asked = read_all(database, &texts, &body.bytes)?;
+    let lacks_table = |(_, asked): &Asked| {
+        asked.as_ref().is_err_and(|failure| failure.code() == Code::NoSuchTable)
+    };
+    if asked.iter().any(lacks_table) {
+        asked = read_all(&*confirmed(call, database).await?, &texts, &body.bytes)?;
+    }
     let mut results = Vec::with_capacity(texts.len());
     let mut operations = Vec::with_capacity(texts.len());
-    for (text, index) in texts.into_iter().zip(0..) {
-        let read = read(database, text, &body.bytes);
-        let (key, asked) = read.map_err(|failure| failure.with_operation(usize::from(index)))?;
+    for ((text, (key, asked)), index) in texts.into_iter().zip(asked).zip(0..) {
         let mut result = BulkResult { key, ..BulkResult::default() };
         match asked {
             Ok(operation) => {
@@ -88,14 +94,24 @@ fn texts(body: &ReceivedBody) -> Result<Vec<&[u8]>, Failure> {
 }
 
 /// One operation: its key, and what it asks for, or why that can never be done.
+type Asked = (Vec<String>, Result<Operation, Failure>);
+
+/// All operations of a body.
+///
+/// # Errors
+/// One is malformed.
+fn read_all(database: &Database, texts: &[&[u8]], body: &Bytes) -> Result<Vec<Asked>, Failure> {
+    let each = texts.iter().enumerate().map(|(index, text)| {
+        read(database, text, body).map_err(|failure| failure.with_operation(index))
+    });
+    each.collect()
+}
+
+/// One operation.
 ///
 /// # Errors
 /// It is malformed.
-fn read(
-    database: &Database,
-    text: &[u8],
-    body: &Bytes,
-) -> Result<(Vec<String>, Result<Operation, Failure>), Failure> {
+fn read(database: &Database, text: &[u8], body: &Bytes) -> Result<Asked, Failure> {
     let checked = match check_json(text, &JsonLimits::BODY) {
         Ok(_) => Ok(()),
         Err(JsonError::Malformed { offset, why }) => {

@@ -37,6 +37,7 @@ mod documents;
 mod creation;
 mod uuid;
 mod lists;
+mod confirmed;
 mod batch;
 mod bulk;
 mod transaction;

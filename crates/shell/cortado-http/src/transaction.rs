@@ -5,6 +5,7 @@
 use crate::answer::{Answer, json};
 use crate::body::ReceivedBody;
 use crate::call::{Call, position_header};
+use crate::confirmed::confirmed;
 use crate::documents::idempotency;
 use crate::failure::Failure;
 use crate::json_body;
@@ -43,16 +44,33 @@ pub(crate) async fn transact(
     }
     let idempotency = idempotency(call, &body)?;
     call.fields.consistency()?;
-    let mut operations = Vec::with_capacity(asked.operations.len());
-    for (index, asked) in asked.operations.iter().enumerate() {
-        let operation = operation(database, asked, &body.bytes);
-        operations.push(operation.map_err(|failure| failure.with_operation(index))?);
-    }
+    let operations = match operations(database, &asked.operations, &body.bytes) {
+        Err(failure) if failure.code() == Code::NoSuchTable => {
+            let database = confirmed(call, database).await?;
+            operations(&database, &asked.operations, &body.bytes)?
+        }
+        operations => operations?,
+    };
     let request = WriteRequest { operations, idempotency, deadline: call.deadline };
     let written = call.services().write(database, request).await;
     let written = written.map_err(refusal::of_write)?;
     let session = call.session_header(database, &[(written.partition, written.scn)]);
     Ok(answer(session, &asked, &written))
+}
+
+/// The operations that a body asks for.
+///
+/// # Errors
+/// Those of [`operation`], for the first one that has one.
+fn operations(
+    database: &Database,
+    asked: &[OperationBody<'_>],
+    body: &Bytes,
+) -> Result<Vec<Operation>, Failure> {
+    let each = asked.iter().enumerate().map(|(index, asked)| {
+        operation(database, asked, body).map_err(|failure| failure.with_operation(index))
+    });
+    each.collect()
 }
 
 /// The operation that a body asks for.

@@ -112,6 +112,11 @@ impl Health {
         self.away.lock().contains(&node)
     }
 
+    /// The nodes without which logs are trimmed, in ascending order.
+    pub(crate) fn away(&self) -> Vec<NodeId> {
+        self.away.lock().clone()
+    }
+
     /// Takes over which nodes are away; answers which were before.
     pub(crate) fn set_away(&self, away: Vec<NodeId>) -> Vec<NodeId> {
         std::mem::replace(&mut *self.away.lock(), away)

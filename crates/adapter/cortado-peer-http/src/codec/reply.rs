@@ -123,7 +123,7 @@ wire_enum!(ChangeReplicasAnswer {
 });
 
 wire_struct! {
-    Holdings { cluster_scn, replicas }
+    Holdings { cluster_scn, away, replicas }
     Holding { progress, end, replica_set, bytes, copied_bytes }
     Sight { seen, applied, role }
     DocumentPage { documents, next }

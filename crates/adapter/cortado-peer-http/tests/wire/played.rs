@@ -109,9 +109,11 @@ pub(crate) fn answer_to(question: &Question) -> Answer {
         }),
         Question::Standing(..) => Answer::Standing(None),
         Question::ChangeReplicas(_) => Answer::ChangeReplicas(ChangeReplicasAnswer::Outdated),
-        Question::Holdings(..) => {
-            Answer::Holdings(Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() })
-        }
+        Question::Holdings(..) => Answer::Holdings(Holdings {
+            cluster_scn: Scn::ZERO,
+            away: Vec::new(),
+            replicas: Vec::new(),
+        }),
         Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
         Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
     }

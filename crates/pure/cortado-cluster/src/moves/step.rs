@@ -7,7 +7,7 @@
 use super::change::{ChangeState, PlannedChange};
 use super::replica_move::{MoveStage, ReplicaMove};
 use crate::placement::Placement;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use cortado_model::{Generation, NodeId, PartitionId, Scn};
@@ -31,6 +31,9 @@ pub struct MovingPartition {
     pub leader: Option<ServingLeader>,
     /// How each replica is, as its leader or its node has said lately; of those that live.
     pub replicas: BTreeMap<NodeId, ReplicaState>,
+    /// Nodes that have been silent for so long that logs are trimmed without them, as the leader's
+    /// node says.
+    pub away: BTreeSet<NodeId>,
     /// What a replica of it holds, in bytes.
     pub bytes: u64,
 }
@@ -267,6 +270,13 @@ impl MovingPartition {
         leads || self.replicas.get(&node).is_some_and(ReplicaState::is_caught_up)
     }
 
+    /// Whether the replica on `node` is to be reckoned with: it has caught up, or nothing has been
+    /// heard of it lately. Silence for a moment is no loss: what it has comes back with it.
+    fn counts(&self, node: NodeId) -> bool {
+        let is_silent = !self.replicas.contains_key(&node) && !self.away.contains(&node);
+        is_silent || self.is_caught_up(node)
+    }
+
     /// How many of its replicas have caught up.
     pub(super) fn caught_up(&self) -> usize {
         self.placement.nodes().iter().filter(|node| self.is_caught_up(**node)).count()
@@ -282,15 +292,16 @@ impl MovingPartition {
 
     /// What keeps the replica on `remove` from being taken away, if anything does.
     ///
-    /// One that has caught up is missed: as many as there should be must be left, or as many as
-    /// there would be without the move. A third one that is dead was so before, and holds up
-    /// nothing. One that has not caught up is no loss, but some other one must have what was
-    /// committed.
+    /// One that counts is missed: as many as there should be must be left that have caught up, or
+    /// as many as would count without the move. A third one that has been dead for long was so
+    /// before, and holds up nothing. One that does not count is no loss, but some other one must
+    /// have what was committed.
     fn barred_from_removing(&self, leader: &ServingLeader, remove: NodeId) -> Option<MoveWait> {
         let others = leader.replica_set.iter().filter(|node| **node != remove);
         let left = others.filter(|node| self.is_caught_up(**node)).count() as u32;
-        let without_the_move = (self.caught_up() as u32).clamp(1, self.replication.max(1));
-        let wanted = if self.is_caught_up(remove) { without_the_move } else { 1 };
+        let counting = self.placement.nodes().iter().filter(|node| self.counts(**node)).count();
+        let without_the_move = (counting as u32).clamp(1, self.replication.max(1));
+        let wanted = if self.counts(remove) { without_the_move } else { 1 };
         (left < wanted).then_some(MoveWait::TooFewCaughtUp { left, wanted })
     }
 }

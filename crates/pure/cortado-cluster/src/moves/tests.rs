@@ -49,6 +49,7 @@ fn partition() -> MovingPartition {
         replication: 3,
         leader: Some(ServingLeader { node: n(1), generation, replica_set: nodes.into() }),
         replicas: nodes.into_iter().map(|node| (node, state(0))).collect(),
+        away: BTreeSet::new(),
         bytes: 1_000,
     }
 }
@@ -70,9 +71,16 @@ impl MovingPartition {
         self
     }
 
+    /// Nothing has been heard of the replica lately.
     fn without(mut self, node: u32) -> MovingPartition {
         self.replicas.remove(&n(node));
         self
+    }
+
+    /// Nor for long.
+    fn lost(mut self, node: u32) -> MovingPartition {
+        self.away.insert(n(node));
+        self.without(node)
     }
 
     #[track_caller]
@@ -137,23 +145,42 @@ fn no_step_leaves_too_few_caught_up_replicas() {
     // Who joined is behind again, or dead: it takes no place.
     at(joined.clone().with(4, 500)).runs("wait: 2 caught-up replicas would be left of 3");
     at(joined.clone().without(4)).runs("wait: 2 caught-up replicas would be left of 3");
-    at(joined.clone().without(3).without(4)).runs("wait: 1 caught-up replicas would be left of 2");
+    at(joined.clone().lost(3).lost(4)).runs("wait: 1 caught-up replicas would be left of 2");
     // Nor is data deleted then.
     let left = joined.clone().without(4).at(Leaving, 2, &[2, 3, 4]);
     left.runs("wait: 2 caught-up replicas would be left of 3");
-    // One that is behind itself, or dead, is no loss.
-    let dead = at(joined.clone().without(1).without(3));
-    dead.runs("2: [1, 2, 3, 4] to [2, 3, 4]");
+    // One that is behind itself, or has been dead for long, is no loss.
+    at(joined.clone().with(1, 500).lost(3)).runs("2: [1, 2, 3, 4] to [2, 3, 4]");
+    at(joined.clone().lost(1).lost(3)).runs("2: [1, 2, 3, 4] to [2, 3, 4]");
+    // Nor is one that died a moment ago, when all others are well.
+    at(joined.clone().without(1)).runs("2: [1, 2, 3, 4] to [2, 3, 4]");
     // Without a leader nothing is known.
     let unled = MovingPartition { leader: None, ..at(joined) };
     unled.runs("wait: no node leads the partition");
 }
 
 #[test]
-fn a_dead_replica_that_does_not_move_holds_up_no_move() {
+fn silence_for_a_moment_is_no_loss() {
     use MoveStage::Leaving;
-    // n3 was behind, or dead, before: as many are left as there would be without the move.
-    for third in [partition().with(4, 0).with(3, 500), partition().with(4, 0).without(3)] {
+    let joined = partition().with(4, 0);
+    let at = |partition: MovingPartition| partition.at(Leaving, 2, &[1, 2, 3, 4]);
+    let left = |partition: MovingPartition| partition.at(Leaving, 2, &[2, 3, 4]);
+    // n3 is silent: it counts, and n1 is needed until it is back.
+    let silent = joined.clone().without(3);
+    at(silent.clone()).runs("wait: 2 caught-up replicas would be left of 3");
+    left(silent).runs("wait: 2 caught-up replicas would be left of 3");
+    // All but the leader are: what n1 has may soon be one of two.
+    let alone = joined.clone().without(1).without(3).without(4);
+    at(alone.clone()).runs("wait: 1 caught-up replicas would be left of 3");
+    left(alone).runs("wait: 1 caught-up replicas would be left of 3");
+    at(joined.without(1).lost(3).without(4)).runs("wait: 1 caught-up replicas would be left of 2");
+}
+
+#[test]
+fn a_replica_that_does_not_move_and_is_lost_holds_up_no_move() {
+    use MoveStage::Leaving;
+    // n3 was behind, or lost, before: as many are left as there would be without the move.
+    for third in [partition().with(4, 0).with(3, 500), partition().with(4, 0).lost(3)] {
         third.clone().at(Leaving, 2, &[1, 2, 3, 4]).runs("2: [1, 2, 3, 4] to [2, 3, 4]");
         third.at(Leaving, 2, &[2, 3, 4]).runs("finish [4, 2, 3]");
     }
@@ -165,6 +192,7 @@ fn a_dead_replica_that_does_not_move_holds_up_no_move() {
     };
     fewer(partition()).runs("2: [1, 2, 3] to [2, 3]");
     fewer(partition().without(3)).runs("wait: 1 caught-up replicas would be left of 2");
+    fewer(partition().lost(3)).runs("wait: 1 caught-up replicas would be left of 2");
 }
 
 #[test]
@@ -363,6 +391,8 @@ struct World {
     partition: MovingPartition,
     change: PlannedChange,
     alive: BTreeSet<NodeId>,
+    /// Those of the others that have been dead for long.
+    away: BTreeSet<NodeId>,
     /// Replicas that are there, and whether they have caught up.
     held: BTreeMap<NodeId, bool>,
     set: Vec<NodeId>,
@@ -376,6 +406,7 @@ struct World {
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     Dies(u32),
+    StaysDead(u32),
     Lives(u32),
     CatchesUp(u32),
     Fails,
@@ -401,6 +432,7 @@ impl World {
             partition,
             change: change(),
             alive: members(),
+            away: BTreeSet::new(),
             held: from.iter().map(|node| (n(*node), true)).collect(),
             set: from.iter().copied().map(n).collect::<BTreeSet<_>>().into_iter().collect(),
             generation: Generation(1),
@@ -423,12 +455,19 @@ impl World {
                 replica_set: self.set.clone(),
             }),
             replicas: self.held.iter().filter_map(shown).collect(),
+            away: self.away.clone(),
             ..self.partition.clone()
         }
     }
 
     fn caught_up(&self) -> usize {
         self.held.keys().filter(|node| self.is_well(**node)).count()
+    }
+
+    /// How many replicas have caught up and are not lost: their nodes live, or may live again.
+    fn kept(&self, mut of: impl FnMut(&NodeId) -> bool) -> usize {
+        let kept = |(node, caught_up): &(&NodeId, &bool)| **caught_up && !self.away.contains(node);
+        self.held.iter().filter(kept).filter(|(node, _)| of(node)).count()
     }
 
     fn is_well(&self, node: NodeId) -> bool {
@@ -440,8 +479,13 @@ impl World {
             Happening::Dies(node) => {
                 self.alive.remove(&n(node));
             }
+            Happening::StaysDead(node) if !self.alive.contains(&n(node)) => {
+                self.away.insert(n(node));
+            }
+            Happening::StaysDead(_) => {}
             Happening::Lives(node) => {
                 self.alive.insert(n(node));
+                self.away.remove(&n(node));
             }
             Happening::CatchesUp(node) => {
                 self.held.entry(n(node)).and_modify(|caught_up| *caught_up = true);
@@ -488,8 +532,7 @@ impl World {
         let seen = self.seen();
         let decided = next_steps(&self.change, &[seen], &members(), &self.alive).remove(0).step;
         // Without the move there would be no more.
-        let placed = self.partition.placement.nodes().iter();
-        let before = placed.filter(|node| self.is_well(**node)).count();
+        let before = self.kept(|node| self.partition.placement.contains(*node));
         match decided {
             MoveStep::Done | MoveStep::Wait(_) => {}
             MoveStep::Begin(moving) | MoveStep::Leave(moving) => {
@@ -503,7 +546,7 @@ impl World {
                 self.partition.placement = placement;
                 self.withdraw();
                 let wanted = before.min(self.partition.replication as usize);
-                prop_assert!(self.caught_up() >= wanted, "{before} without it: {self:?}");
+                prop_assert!(self.kept(|_| true) >= wanted, "{before} without it: {self:?}");
                 prop_assert!(self.caught_up() > 0);
             }
             MoveStep::Abandon => {
@@ -534,6 +577,7 @@ impl World {
     fn ends(&mut self, dead: Option<NodeId>) -> Result<(), TestCaseError> {
         self.alive = members();
         self.alive.retain(|node| Some(*node) != dead);
+        self.away = dead.into_iter().collect();
         if self.leader.is_some_and(|leader| Some(leader) == dead) {
             self.leader = None;
         }
@@ -575,6 +619,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     let node = || 1..=6_u32;
     prop_oneof![
         2 => node().prop_map(Happening::Dies),
+        1 => node().prop_map(Happening::StaysDead),
         2 => node().prop_map(Happening::Lives),
         6 => node().prop_map(Happening::CatchesUp),
         1 => Just(Happening::Fails),

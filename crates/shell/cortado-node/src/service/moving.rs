@@ -71,7 +71,8 @@ impl NodeService {
             bytes: self.host.effort.state_bytes_of(replica.partition),
             copied_bytes: self.host.copies.of(replica.partition),
         };
-        Holdings { cluster_scn, replicas: replicas.into_iter().map(holding).collect() }
+        let away = self.host.health.away();
+        Holdings { cluster_scn, away, replicas: replicas.into_iter().map(holding).collect() }
     }
 
     /// Finds out how large the replicas are that lead and have not been looked at, beside the

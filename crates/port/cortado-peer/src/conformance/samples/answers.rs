@@ -49,9 +49,11 @@ pub(in crate::conformance) fn answer_to(question: &Question) -> Answer {
         Question::Report(..) => Answer::Report(report_of("n1:4711")),
         Question::Standing(..) => Answer::Standing(None),
         Question::ChangeReplicas(_) => Answer::ChangeReplicas(ChangeReplicasAnswer::Outdated),
-        Question::Holdings(..) => {
-            Answer::Holdings(Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() })
-        }
+        Question::Holdings(..) => Answer::Holdings(Holdings {
+            cluster_scn: Scn::ZERO,
+            away: Vec::new(),
+            replicas: Vec::new(),
+        }),
         Question::OpenSnapshot(..) => Answer::OpenSnapshot(SnapshotAnswer::Busy),
         Question::SnapshotChunk(..) => Answer::SnapshotChunk(SnapshotChunk::End),
     }
@@ -285,9 +287,10 @@ fn holdings() -> Vec<Holdings> {
         bytes: progress.has_room.then_some(u64::MAX),
         copied_bytes: (!progress.has_room).then_some(0),
     };
-    let bare = Holdings { cluster_scn: Scn::ZERO, replicas: Vec::new() };
+    let bare = Holdings { cluster_scn: Scn::ZERO, away: Vec::new(), replicas: Vec::new() };
     let replicas = progress().into_iter().map(holding).collect();
-    vec![bare, Holdings { cluster_scn: SCN_MAX, replicas }]
+    let away = vec![NodeId(1), NodeId(u32::MAX)];
+    vec![bare, Holdings { cluster_scn: SCN_MAX, away, replicas }]
 }
 
 fn snapshots() -> Vec<SnapshotAnswer> {

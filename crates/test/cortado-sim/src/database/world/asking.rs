@@ -230,12 +230,15 @@ impl World {
             let gone_us = node.gone_since.map(|since| now.since(since));
             node.was_away |= gone_us.is_some_and(|gone_us| gone_us > self.plan.away_us);
         }
-        let counts = |node: &&Node| {
-            let gone_us = node.gone_since.map(|since| now.since(since));
-            gone_us.is_none_or(|gone_us| gone_us <= self.plan.away_us && !impatient)
-        };
+        let counts = |node: &&Node| node.gone_since.is_none() || !self.is_away(node) && !impatient;
         let holds = |id: &NodeId| self.holds_as_known(to.node, to.partition, *id);
         self.nodes.iter().filter(counts).map(|node| node.id).filter(holds).collect()
+    }
+
+    /// Whether a node has been gone for so long that it is not waited for.
+    pub(super) fn is_away(&self, node: &Node) -> bool {
+        let gone_us = node.gone_since.map(|since| self.kernel.now.since(since));
+        gone_us.is_some_and(|gone_us| gone_us > self.plan.away_us)
     }
 
     /// How the partition's other replicas are; the answer takes its time, and is old when it comes.

@@ -410,28 +410,31 @@ impl World {
             there_and_back && self.nodes[*node].is_running()
         };
         let reached: Vec<usize> = (0..self.nodes.len()).filter(reached).collect();
-        let folds = reached.iter().filter_map(|node| {
+        let hosted = reached.iter().filter_map(|node| {
             let hosted = self.nodes[*node].hosted(partition)?;
-            Some((*node, hosted, hosted.driver.fold()?))
+            Some((*node, hosted, hosted.driver.fold()))
         });
-        let folds: Vec<_> = folds.collect();
-        let newest = folds.iter().map(|(_, _, fold)| fold.position.offset.0).max();
-        let leaders = folds.iter().filter(|(_, hosted, _)| hosted.leads());
-        let leader = leaders.max_by_key(|(_, _, fold)| fold.generation());
-        let leader = leader.map(|(node, _, fold)| ServingLeader {
-            node: self.nodes[*node].id,
+        let hosted: Vec<_> = hosted.collect();
+        let folds = hosted.iter().filter_map(|(_, _, fold)| *fold);
+        let newest = folds.map(|fold| fold.position.offset.0).max().unwrap_or_default();
+        let leaders = hosted.iter().filter(|(_, hosted, _)| hosted.leads());
+        let leaders = leaders.filter_map(|(node, _, fold)| Some((*node, (*fold)?)));
+        let leader = leaders.max_by_key(|(_, fold)| fold.generation());
+        let leader = leader.map(|(node, fold)| ServingLeader {
+            node: self.nodes[node].id,
             generation: fold.generation(),
             replica_set: fold.replicas.nodes().to_vec(),
         });
-        let replicas = folds.iter().map(|(node, hosted, fold)| {
+        let replicas = hosted.iter().map(|(node, hosted, fold)| {
             let state = ReplicaState {
                 cluster_scn: scn_of(self.nodes[*node].known),
                 readable: hosted.driver.role().is_readable(),
-                lag_records: newest.unwrap_or_default() - fold.position.offset.0,
+                lag_records: newest - fold.map_or(0, |fold| fold.position.offset.0),
                 copied_bytes: 0,
             };
             (self.nodes[*node].id, state)
         });
+        let away = self.nodes.iter().filter(|node| self.is_away(node)).map(|node| node.id);
         let placement = catalog.placements[partition].clone();
         let target = catalog.change.as_ref().and_then(|(_, targets)| targets.get(&partition));
         MovingPartition {
@@ -443,6 +446,7 @@ impl World {
             replication: self.plan.replication.unwrap_or(self.nodes.len()) as u32,
             leader,
             replicas: replicas.collect(),
+            away: away.collect(),
             bytes: 0,
         }
     }
@@ -494,12 +498,18 @@ impl World {
             let state = seen.replicas.get(node);
             *node == leader.node || state.is_some_and(ReplicaState::is_caught_up)
         };
+        // One that has not been gone for long comes back with what it has.
+        let counts = |node: &NodeId| {
+            let of_node = self.nodes.iter().find(|each| each.id == *node);
+            let is_away = of_node.is_some_and(|node| self.is_away(node));
+            well(node) || !seen.replicas.contains_key(node) && !is_away
+        };
         let others = leader.replica_set.iter().filter(|node| **node != remove);
         let left = others.filter(|node| well(node)).count();
         // Without the move there would be no more: one that stays and is dead costs it nothing.
-        let placed = seen.placement.nodes().iter().filter(|node| well(node)).count();
+        let placed = seen.placement.nodes().iter().filter(|node| counts(node)).count();
         let without = placed.min(seen.replication as usize);
-        let wanted = if well(&remove) { without } else { 1 };
+        let wanted = if counts(&remove) { without } else { 1 };
         let partition = seen.partition.number as usize;
         self.check(moves::check_given_up(partition, remove, left, wanted));
     }
