@@ -297,6 +297,7 @@ fn a_store_whose_tables_cannot_be_written_refuses_batches() {
 fn a_store_whose_flusher_has_ended_refuses_batches() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
+    store.apply_one(HOME, batch(1, 64 << 10)).unwrap();
     store.engine.flusher.end();
     let why = String::from("the thread that writes its tables has ended");
     assert_eq!(applied_until_refused(&store), StoreError::Failed { why: why.clone() });

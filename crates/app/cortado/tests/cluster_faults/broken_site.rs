@@ -104,15 +104,26 @@ impl BrokenSite {
             folder,
             _runtime: runtime,
         };
-        let mut init = site.cortado(&["cluster", "init"], &site.brokers.bootstrap());
-        init.args(["--output", "json"]);
-        Ran::of(init, "").done();
+        site.begin_cluster();
         (0..NODES).for_each(|node| site.start_node(node));
         site.start_router();
         site.wait_until("ready", is_ready);
         site.declare();
         site.wait_until("led", are_all_led);
         site
+    }
+
+    fn begin_cluster(&self) {
+        let begun = Instant::now();
+        loop {
+            let mut init = self.cortado(&["cluster", "init"], &self.brokers.bootstrap());
+            init.args(["--output", "json"]);
+            let ran = Ran::of(init, "");
+            if ran.code == 0 || begun.elapsed() > BOUND || !is_of_brokers(&ran.err) {
+                ran.done();
+                return;
+            }
+        }
     }
 
     fn declare(&self) {
@@ -149,7 +160,7 @@ impl BrokenSite {
 
     /// Starts a node that does not run, and waits until it serves.
     pub(crate) fn start_node(&mut self, node: usize) {
-        let server = Server::run(self.node_command(node, self.next[node]));
+        let server = run_patiently(|| self.node_command(node, self.next[node]));
         let server = server.unwrap_or_else(|said| panic!("no {}:\n{said}", Self::name(node)));
         self.nodes[node] = Some(server);
     }
@@ -164,7 +175,7 @@ impl BrokenSite {
     /// What a node of this version says that is started now; it must end by itself.
     pub(crate) fn refusal_of_this_version(&mut self, node: usize) -> String {
         self.stop_node(node);
-        Server::run(self.node_command(node, false)).err().expect("it must not start")
+        run_patiently(|| self.node_command(node, false)).err().expect("it must not start")
     }
 
     /// Whether every node was last started as the next version.
@@ -254,13 +265,15 @@ impl BrokenSite {
 
     /// Starts a router, as the next version or as this one; what it says if it does not start.
     pub(crate) fn another_router(&self, next: bool) -> Result<Server, String> {
-        let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0"];
-        let mut command = self.cortado(&words, &self.brokers.bootstrap());
-        command.args(next.then_some("--next-format"));
-        if self.namespaces.is_some() {
-            self.on_private_network(&mut command);
-        }
-        Server::run(command)
+        run_patiently(|| {
+            let words = ["serve", "--role", "router", "--listen", "127.0.0.1:0"];
+            let mut command = self.cortado(&words, &self.brokers.bootstrap());
+            command.args(next.then_some("--next-format"));
+            if self.namespaces.is_some() {
+                self.on_private_network(&mut command);
+            }
+            command
+        })
     }
 
     /// `kill -9`.
@@ -391,6 +404,22 @@ impl Ways {
         let peers = runtime.block_on(Relay::start(local(peer_port))).expect("a port is free");
         Ways { kafka, peers, peer_port }
     }
+}
+
+/// Starts a server as service managers do: again, while the brokers of a busy machine are slow.
+fn run_patiently(command: impl Fn() -> Command) -> Result<Server, String> {
+    let begun = Instant::now();
+    loop {
+        match Server::run(command()) {
+            Err(said) if begun.elapsed() < BOUND && is_of_brokers(&said) => {}
+            ran => return ran,
+        }
+    }
+}
+
+/// Whether a process has ended because it did not hear from brokers in time.
+fn is_of_brokers(said: &str) -> bool {
+    ["does not answer", "cannot be read"].iter().any(|why| said.contains(why))
 }
 
 fn data_in(folder: &Path, node: usize) -> PathBuf {
