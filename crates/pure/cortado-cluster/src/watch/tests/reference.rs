@@ -274,19 +274,8 @@ enum Happening {
         node: u32,
         opinion: PeerOpinion,
     },
-    GossipReach {
-        answering: u32,
-    },
-    /// A node says whether it reaches the log.
-    ReachesLog {
-        node: u32,
-        reaches: bool,
-    },
-    /// The machine of a node says whether it runs.
-    Refuses {
-        node: u32,
-        refuses: bool,
-    },
+    /// Peers, or their machines, say something else.
+    PeersSay(Evidence),
     HandOffEnded,
 }
 
@@ -322,11 +311,15 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(|works| Happening::Store { works }),
         2 => any::<bool>().prop_map(|works| Happening::Append { works }),
         3 => (node(), opinion).prop_map(|(node, opinion)| Happening::Gossip { node, opinion }),
-        1 => (0..2_u32).prop_map(|answering| Happening::GossipReach { answering }),
+        1 => (0..2_u32)
+            .prop_map(|answering| Evidence::GossipReach { answering, members: 2 })
+            .prop_map(Happening::PeersSay),
         2 => (node(), any::<bool>())
-            .prop_map(|(node, reaches)| Happening::ReachesLog { node, reaches }),
+            .prop_map(|(node, reaches)| Evidence::PeerReachesLog { node: n(node), reaches })
+            .prop_map(Happening::PeersSay),
         2 => (node(), any::<bool>())
-            .prop_map(|(node, refuses)| Happening::Refuses { node, refuses }),
+            .prop_map(|(node, refuses)| Evidence::PeerRefuses { node: n(node), refuses })
+            .prop_map(Happening::PeersSay),
         4 => Just(Happening::HandOffEnded),
     ]
 }
@@ -474,15 +467,7 @@ impl Pair {
                 let gossip = Evidence::Gossip { node: n(node), incarnation, opinion };
                 self.on(WatchEvent::Observed(gossip));
             }
-            Happening::GossipReach { answering } => {
-                self.observe(Evidence::GossipReach { answering, members: 2 });
-            }
-            Happening::ReachesLog { node, reaches } => {
-                self.observe(Evidence::PeerReachesLog { node: n(node), reaches });
-            }
-            Happening::Refuses { node, refuses } => {
-                self.observe(Evidence::PeerRefuses { node: n(node), refuses });
-            }
+            Happening::PeersSay(evidence) => self.observe(evidence),
             Happening::HandOffEnded => self.on(WatchEvent::HandOffEnded),
         }
         self.moment()
