@@ -36,10 +36,10 @@ pub use membership::{NameTaken, RegistrationError, is_next_life};
 pub(crate) use moves::{by_hand, targets_of};
 pub use request::{
     Consistency, IdempotencyKey, ListRequest, NotDoneWhy, ReadError, ReadOptions, ScanPage,
-    ScanPosition, ScanRequest, Served, UnknownReason, WriteError, WriteReceipt, WriteRequest,
+    ScanPosition, ScanRequest, Served, Standstill, UnknownReason, WriteError, WriteReceipt,
+    WriteRequest,
 };
 pub use resolving::ReplicaHistory;
-pub use standstill::Standstill;
 
 use crate::catalog::Catalog;
 use crate::decisions::Decisions;

@@ -65,13 +65,11 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         Code::IdempotencyBudget | Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         Code::UnknownMethod | Code::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Disputed | Code::NeedsUpgrade | Code::LogDrift => StatusCode::SERVICE_UNAVAILABLE,
         Code::Overloaded
         | Code::Unavailable
         | Code::LogUnavailable
         | Code::ReadOnly
-        | Code::LogDrift
-        | Code::Disputed
-        | Code::NeedsUpgrade
         | Code::ShuttingDown
         | Code::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,

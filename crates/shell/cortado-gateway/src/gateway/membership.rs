@@ -155,7 +155,7 @@ fn registration(facts: &NodeFacts, before: Option<Etag>) -> Operation {
     put(NODES, node_key(facts.node), write(&NodeDocument::of(facts)), condition)
 }
 
-/// Whether a write of `_cluster` tells the next life of a node that is registered, and nothing else.
+/// Whether a write of `_cluster` tells the next life of a registered node, and nothing else.
 ///
 /// It may be written while a setting of the log differs: nobody was promised anything by it, and
 /// without it no node that starts again leads anything.

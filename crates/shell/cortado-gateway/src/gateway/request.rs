@@ -2,7 +2,6 @@
 //!
 //! Decides nothing. Start reading at [`WriteRequest`] and [`ReadOptions`].
 
-use super::standstill::Standstill;
 use bytes::Bytes;
 use cortado_document::{Done, Operation, Refusal, TransactionError};
 use cortado_driver::{Refused, Written};
@@ -291,6 +290,20 @@ pub enum NotDoneWhy {
     /// The process is ending.
     #[error("the process is shutting down")]
     Ending,
+}
+
+/// Why a partition is not served before an operator has done something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Standstill {
+    /// Replicas have different histories, and none may go on by itself.
+    #[error(
+        "replicas of the partition have different histories: `cortado partition resolve` shows \
+         them, and lets one go on"
+    )]
+    Disputed,
+    /// The log holds what the nodes that run cannot read.
+    #[error("the partition's log was written by a newer version: upgrade the nodes")]
+    NeedsUpgrade,
 }
 
 /// Why it is unknown whether a write was done.

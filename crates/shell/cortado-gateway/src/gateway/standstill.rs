@@ -3,6 +3,7 @@
 //! Start reading at [`Gateway::standstill`].
 
 use super::Gateway;
+use super::request::Standstill;
 use super::resolving::ReplicaHistory;
 use cortado_driver::ReplicaRole;
 use cortado_model::PartitionId;
@@ -12,20 +13,6 @@ use tokio::time::Instant;
 /// What replicas may take to say it. A request that waits for less than this does not ask: its
 /// answer would be later than it has waited.
 const ANSWERS: Duration = Duration::from_millis(300);
-
-/// Why a partition is not served before an operator has done something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Standstill {
-    /// Replicas have different histories, and none may go on by itself.
-    #[error(
-        "replicas of the partition have different histories: `cortado partition resolve` shows \
-         them, and lets one go on"
-    )]
-    Disputed,
-    /// The log holds what the nodes that run cannot read.
-    #[error("the partition's log was written by a newer version: upgrade the nodes")]
-    NeedsUpgrade,
-}
 
 impl Gateway {
     /// Why nothing serves a partition, for a request that has waited in vain; `None` if that may
