@@ -46,8 +46,8 @@ pub use moves::{
 pub use node_life::{NextLife, NodeLife};
 pub use own_calls::OwnCalls;
 pub use placement::{
-    Capacity, Load, Placed, Placement, PlacementNode, Zone, plan, plan_on, replaced, replan,
-    replan_on,
+    Capacity, Load, Placed, Placement, PlacementNode, Zone, completed, plan, plan_on, replaced,
+    replan, replan_on,
 };
 pub use registration::{Eligibility, LifeRefusal, LifeStanding, Registration};
 pub use route_attempt::{Doubt, Repetition, RouteAttempt, RouteStep, TryOutcome};

@@ -193,13 +193,25 @@ pub fn replan_on(
     if roster.len() == 0 {
         return Vec::new();
     }
-    let mut board = Board::new(roster, current.iter().map(|placed| placed.replication));
-    for (partition, placed) in current.iter().enumerate() {
-        let nodes = placed.placement.nodes().iter();
-        let held = nodes.filter_map(|node| board.roster.index(*node)).collect();
-        board.begin(partition, held);
-    }
+    let mut board = begun(roster, current);
     refill(&mut board);
+    placements(&board)
+}
+
+/// Adds replicas to partitions that have too few, behind those that they have; moves none.
+///
+/// * `current`, `nodes`, `load`: see [`replan_on`]; whatever holds a replica is among the nodes.
+pub fn completed(
+    current: &[Placed],
+    nodes: &[PlacementNode],
+    load: &BTreeMap<NodeId, Load>,
+) -> Vec<Placement> {
+    let roster = roster_of(nodes, load);
+    if roster.len() == 0 {
+        return Vec::new();
+    }
+    let mut board = begun(roster, current);
+    (0..board.partitions()).for_each(|partition| board.complete(partition));
     placements(&board)
 }
 
@@ -213,6 +225,17 @@ pub fn replaced(current: &[Placement], from: NodeId, to: NodeId) -> Option<Vec<P
         Placement::new(nodes.map(|node| if *node == from { to } else { *node }).collect())
     };
     current.iter().map(replace).collect()
+}
+
+/// What is placed already.
+fn begun(roster: Roster, current: &[Placed]) -> Board {
+    let mut board = Board::new(roster, current.iter().map(|placed| placed.replication));
+    for (partition, placed) in current.iter().enumerate() {
+        let nodes = placed.placement.nodes().iter();
+        let held = nodes.filter_map(|node| board.roster.index(*node)).collect();
+        board.begin(partition, held);
+    }
+    board
 }
 
 fn fill(board: &mut Board) {

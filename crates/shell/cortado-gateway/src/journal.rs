@@ -3,11 +3,12 @@
 //! The entries of a partition are numbered in the order of their commits. So a reader remembers one
 //! number for each partition and misses nothing, however late an entry came; and what is too old
 //! stands in front. Entries are written in [`writer`], read in [`reader`]; the database is made in
-//! [`founding`]. Decides nothing. Start reading at [`stream_of`].
-//! Source: docs/formats/journal.md.
+//! [`founding`], and gets more replicas in [`growth`]. Decides nothing. Start reading at
+//! [`stream_of`]. Source: docs/formats/journal.md.
 
 mod document;
 mod founding;
+mod growth;
 mod manual;
 mod position;
 mod reader;
@@ -18,6 +19,9 @@ pub use reader::EventsError;
 
 use cortado_document::partition_of;
 use cortado_model::{DocumentKey, TableId};
+
+/// Nodes over which the journal is spread.
+const NODES_WANTED: usize = 3;
 
 /// The one table of the journal, the first of its database.
 const ENTRIES: TableId = TableId(1);

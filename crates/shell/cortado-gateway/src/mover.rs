@@ -18,7 +18,8 @@ use crate::moves::{CHANGES, TARGETS, change_key, targets_key};
 use crate::pins::DRAINS;
 use crate::seen_moves::{Told, concerned, movable};
 use cortado_cluster::{
-    ChangeId, ChangeState, MoveDecision, MoveStep, PlannedChange, next_steps, repair, waiting,
+    ChangeId, ChangeState, MoveDecision, MoveStep, MoveWait, PlannedChange, next_steps, repair,
+    waiting,
 };
 use cortado_document::{Condition, DocumentAction, Operation};
 use cortado_model::{DatabaseId, NodeId, PartitionId, with_causes};
@@ -40,6 +41,8 @@ const IDLE_LOOK: Duration = Duration::from_millis(500);
 /// How often it looks for replica sets that are not as placed, where nothing moves. That takes an
 /// order which came late: rare, and harmless until something else fails.
 const REPAIR_LOOK: Duration = Duration::from_secs(30);
+/// And as long as one of them is being brought back to its placement.
+const REPAIRING_LOOK: Duration = Duration::from_secs(1);
 /// What the writes of one look may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a leader may take to have an order in line.
@@ -50,6 +53,8 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(2);
 struct Mover {
     /// When replica sets were looked at last without a change.
     repaired_at: Option<Instant>,
+    /// Something was found then that can be repaired.
+    repairs: bool,
     /// What partitions waited for when that was told last.
     told_waits: Vec<String>,
 }
@@ -98,7 +103,13 @@ impl Mover {
 
     /// Brings replica sets back to the placements, where no change is under way.
     async fn repair(&mut self, gateway: &Gateway, catalog: &Catalog) -> Result<(), AdminError> {
-        if self.repaired_at.is_some_and(|at| at.elapsed() < REPAIR_LOOK) {
+        if gateway.grow_journal(catalog).await? {
+            // Its replica sets are not as placed any more.
+            self.repaired_at = None;
+            return Ok(());
+        }
+        let pause = if self.repairs { REPAIRING_LOOK } else { REPAIR_LOOK };
+        if self.repaired_at.is_some_and(|at| at.elapsed() < pause) {
             return Ok(());
         }
         self.repaired_at = Some(Instant::now());
@@ -107,7 +118,12 @@ impl Mover {
             let step = repair(&told.partition(catalog, partition)?)?;
             Some(MoveDecision { partition, step, evidence: Vec::new() })
         });
-        carry_out(gateway, catalog, None, repaired.collect()).await
+        let repaired: Vec<MoveDecision> = repaired.collect();
+        let goes_on = |one: &MoveDecision| {
+            !matches!(one.step, MoveStep::Wait(MoveWait::NodeIsAway(_) | MoveWait::HandsOver(_)))
+        };
+        self.repairs = repaired.iter().any(goes_on);
+        carry_out(gateway, catalog, None, repaired).await
     }
 
     /// Tells what partitions wait for, once for each reason.

@@ -50,6 +50,13 @@ impl Board {
             nodes.remove(most.unwrap_or(0));
             self.set(partition, nodes.clone());
         }
+        self.complete(partition);
+        self.spread_over_zones(partition);
+    }
+
+    /// Adds nodes that have least while a partition has too few replicas.
+    pub(super) fn complete(&mut self, partition: usize) {
+        let mut nodes = self.nodes(partition).to_vec();
         while nodes.len() < self.replication(partition) {
             let least = self.absent(&nodes).min_by_key(|n| {
                 let barred = !self.allows_beginning(partition, &with(&nodes, *n));
@@ -60,7 +67,6 @@ impl Board {
             self.set(partition, nodes.clone());
             self.looked += self.len() as u64;
         }
-        self.spread_over_zones(partition);
     }
 
     /// Moves replicas out of zones that have too many of the partition's.

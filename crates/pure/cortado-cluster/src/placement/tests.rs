@@ -199,3 +199,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn partitions_that_have_too_few_replicas_get_more_and_keep_what_they_have() {
+    let one = |number| Placement::new(vec![node(number)]).expect("one node");
+    let placed = |placement| Placed { placement, replication: 3 };
+    let current: Vec<Placed> = [1, 1, 1, 2].map(one).map(placed).into();
+    let four = plain(&nodes(4));
+    let grown = completed(&current, &four, &no_load());
+    for (before, after) in current.iter().zip(&grown) {
+        assert_eq!(after.nodes().len(), 3, "{grown:?}");
+        assert_eq!(after.preferred(), before.placement.preferred());
+    }
+    let held = |node| grown.iter().filter(|placement| placement.contains(node)).count();
+    assert!(nodes(4).into_iter().all(|node| held(node) == 3), "{grown:?}");
+    // There is nothing to add any more.
+    let again: Vec<Placed> = grown.iter().cloned().map(placed).collect();
+    assert_eq!(completed(&again, &four, &no_load()), grown);
+}

@@ -3,6 +3,7 @@
 //! The leader of `_cluster` creates it like any database; what it leaves unfinished, the next
 //! leader finishes. Start reading at [`Gateway::found_journal`].
 
+use super::NODES_WANTED;
 use crate::catalog::{Catalog, JOURNAL};
 use crate::gateway::{AdminError, DatabaseSpec, Gateway};
 use crate::known_cluster::KnownCluster;
@@ -22,8 +23,6 @@ const PARTITIONS: u32 = 4;
 const LOOK: Duration = Duration::from_millis(250);
 /// What one try may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Nodes over which the journal is spread.
-const NODES_WANTED: usize = 3;
 /// How long the leader of a cluster whose nodes are not known beforehand waits for so many.
 const NODES_AWAITED: Duration = Duration::from_secs(30);
 /// Between two tries.
@@ -33,7 +32,7 @@ impl Gateway {
     /// Makes the journal whenever this node leads `_cluster`, until there is one.
     ///
     /// Waits for every node that is about to register, or, where those are not known, a while for
-    /// as many as it wants: replicas are placed once and for all.
+    /// as many as it wants. Replicas on nodes that come later are added then.
     ///
     /// * `leads`: whether this node leads `_cluster` now.
     pub async fn found_journal(self, leads: impl Fn() -> bool + Send) {

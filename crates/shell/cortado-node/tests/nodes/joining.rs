@@ -1,7 +1,7 @@
 //! Nodes that join one after the other, as processes of their own would: named, and seated by what
 //! `_cluster` says.
 
-use crate::world::{Music, Stores, deadline, eventually, settings};
+use crate::world::{Music, Stores, deadline, eventually, eventually_asking, settings};
 use cortado_document::TableDefinition;
 use cortado_gateway::{DatabaseSpec, Declared, NodeDescription, NodeFacts};
 use cortado_log::Log;
@@ -152,6 +152,44 @@ async fn nodes_join_by_the_log_and_a_router_finds_them() {
         music.put("a", "t", "{}").await.unwrap();
         node.shutdown().await;
         music.put("a", "t", "{}").await.unwrap();
+    }
+}
+
+/// The first node waits for others, and goes on without them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_of_a_node_that_began_alone_spreads_over_those_that_join() {
+    let site = Site::begun().await;
+    let first = site.join("a", Some(&Directory::default())).await.unwrap();
+    let gateway = first.gateway();
+    let replicas = || {
+        let journal = gateway.catalog().journal().cloned();
+        journal.map_or(Vec::new(), |journal| {
+            (0..journal.partitions).map(|number| journal.placement(number).len()).collect()
+        })
+    };
+    eventually("the journal is there", || replicas() == [1; 4]).await;
+    let mut joined = Vec::new();
+    for (name, wanted) in [("b", 2), ("c", 3)] {
+        joined.push(site.join(name, Some(&Directory::default())).await.unwrap());
+        eventually("it is to hold the journal, too", || replicas() == [wanted; 4]).await;
+    }
+    // Each of them can lead it: who is drained leads nothing that another one can.
+    let journal_is_led_by = async |name: &str| {
+        let node = gateway.catalog().node_named(name).map(|facts| facts.node);
+        let status = gateway.status().await;
+        let journal = status.databases.iter().find(|database| database.name == "_journal");
+        journal.is_some_and(|journal| journal.partitions.iter().all(|one| one.leader == node))
+    };
+    for (drained, leads) in [(["a", "b"], "c"), (["a", "c"], "b")] {
+        for name in ["a", "b", "c"] {
+            let node = gateway.catalog().node_named(name).unwrap().node;
+            if drained.contains(&name) {
+                gateway.drain_node(node, deadline()).await.unwrap();
+            } else {
+                gateway.resume_node(node, deadline()).await.unwrap();
+            }
+        }
+        eventually_asking("it leads the journal", async || journal_is_led_by(leads).await).await;
     }
 }
 
