@@ -154,7 +154,7 @@ fn suffer(mut site: BrokenSite, faults: impl Iterator<Item = Fault>, random: &mu
         let steps = history.judge();
         let acknowledged = ledger.audit(&site);
         if fault.is_unfelt() {
-            assert!(ledger.failed().is_empty(), "{fault:?}: {:#?}", ledger.failed());
+            assert!(ledger.refused().is_empty(), "{fault:?}: {:#?}", ledger.refused());
         }
         let (seconds, gap) = (begun.elapsed().as_secs(), ledger.longest_gap());
         println!(

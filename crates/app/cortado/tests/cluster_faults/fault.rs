@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     /// Every node ends in good order and comes back, one after another.
     NodesRenewed,
     /// Every node is renewed as the next version, one goes back, and the upgrade is finished when
-    /// all read what is written from then on. No request fails.
+    /// all read what is written from then on. No request is refused.
     NodesUpgraded,
     /// Leaderships are handed from node to node.
     HandOffs,
