@@ -45,7 +45,7 @@ struct CommandLine {
 enum Command {
     /// Run every test: unit, tidy, simulator, end to end, kill -9
     Test(TestArgs),
-    /// Everything that must hold before a change lands: fmt, clippy, tidy, docs, deny, test
+    /// Everything that must hold before a change lands: fmt, deny, clippy, fuzz, docs, test
     #[command(after_help = CI_HELP)]
     Ci(Extent),
     /// Disturb a cluster and a server for as long as you like: `cargo xtask torture --minutes 60`
@@ -101,7 +101,8 @@ failure.";
 
 const CI_HELP: &str = "\
 Never writes to the source tree. Each step is an ordinary command that is printed before it runs, \
-so that you can repeat it alone. The closing lines are those of `cargo xtask test`, flaky tests \
+so that you can repeat it alone. Clippy, the fuzz targets and the documentation are checked beside \
+the tests, at the lowest priority, and shown when these have ended: tests mostly wait. The closing lines are those of `cargo xtask test`, flaky tests \
 among them; in the last one, a check that is no test counts as one.";
 
 const TIDY_HELP: &str = "\
