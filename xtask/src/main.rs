@@ -101,9 +101,10 @@ failure.";
 
 const CI_HELP: &str = "\
 Never writes to the source tree. Each step is an ordinary command that is printed before it runs, \
-so that you can repeat it alone. Clippy, the fuzz targets and the documentation are checked beside \
-the tests, at the lowest priority, and shown when these have ended: tests mostly wait. The closing lines are those of `cargo xtask test`, flaky tests \
-among them; in the last one, a check that is no test counts as one.";
+so that you can repeat it alone. What only compiles (clippy, fuzz, docs) goes on beside the \
+tests, which mostly wait, at the lowest priority, and is shown when they have ended. The \
+closing lines are those of `cargo xtask test`, flaky tests among them; in the last one, a check \
+that is no test counts as one.";
 
 const TIDY_HELP: &str = "\
 A finding is `path:line: rule: what is wrong`. Mend it or, where the rule is wrong for this one \
