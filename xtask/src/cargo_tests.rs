@@ -8,12 +8,14 @@ use crate::project::Project;
 use crate::report::{Outcome, Ran, Verdict};
 use crate::tally::Tally;
 use std::fmt;
+use std::thread;
 
 /// Runs the tests of the chosen targets; then each that failed once more, with nothing beside it.
 ///
 /// One that passes then depends on luck: it is named as flaky, and the step holds.
 pub(crate) fn run(project: &Project, targets: &[String], env: &[(&str, String)]) -> Ran {
     let command = cargo_test(targets.iter().cloned(), env);
+    let command = command.env("RUST_TEST_THREADS", threads().to_string());
     let (ended, output) = run_watched(project, &command)?;
     let mut tally = output.tally;
     let why = match ended {
@@ -36,6 +38,16 @@ pub(crate) fn run(project: &Project, targets: &[String], env: &[(&str, String)])
     }
     let verdict = why.map_or(Verdict::Passed, Verdict::Failed);
     Ok(Outcome { verdict, tally, flaky: Vec::new() })
+}
+
+/// Builds every program that the lanes run, in one go: the last ones of one lane, which occupy one
+/// core, beside the first ones of the next.
+pub(crate) fn build(project: &Project) -> Ran {
+    let words = ["--lib", "--bins", "--tests", "--no-run"].map(str::to_owned);
+    Ok(match cargo_test(words, &[]).run(&project.root)? {
+        Ended::Well => Verdict::Passed.counted_once(),
+        Ended::Badly { why, .. } => Verdict::Failed(why).counted_once(),
+    })
 }
 
 /// What `tally` comes to when those of its failed tests that are `flaky` count as passed.
@@ -69,6 +81,13 @@ fn cargo_test(words: impl IntoIterator<Item = String>, env: &[(&str, String)]) -
     let test = ["test", "--workspace", "--no-fail-fast", "--color=never"].map(str::to_owned);
     let command = Invocation::cargo(test.into_iter().chain(words));
     env.iter().fold(command, |command, (name, value)| command.env(name, value.clone()))
+}
+
+/// How many tests run at a time: two for each core, since the longest of them wait for processes,
+/// brokers and time.
+fn threads() -> usize {
+    let said = std::env::var("RUST_TEST_THREADS").ok().and_then(|text| text.parse().ok());
+    said.unwrap_or_else(|| 2 * thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn run_watched(project: &Project, command: &Invocation) -> Result<(Ended, TestOutput), String> {

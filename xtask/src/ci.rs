@@ -2,51 +2,101 @@
 //!
 //! Never writes to the source tree. Start reading at [`run`].
 
+use crate::cargo_tests;
 use crate::lanes::{Extent, Lane};
 use crate::process::{Ended, Invocation, is_installed};
 use crate::project::Project;
 use crate::report::{Ran, Report, Verdict, summarize};
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
 
-/// Runs the checks and then all lanes of the tests, every one even when an earlier one has failed.
+/// Runs the checks and all lanes of the tests, every one even when an earlier one has failed.
 ///
-/// A check that is no test counts as one in the closing line.
+/// What compiles and runs nothing goes on beside the tests, which mostly wait: at the lowest
+/// priority, so that it takes no time from them. A check that is no test counts as one in the
+/// closing line.
 pub(crate) fn run(project: &Project, extent: &Extent) -> ExitCode {
     let mut reports = vec![
         Report::of("fmt", || check_format(project)),
-        Report::of("clippy", || check_lints(project)),
-        Report::of("fuzz", || check_fuzz_targets(project)),
-        Report::of("docs", || check_documentation(project)),
         Report::of("deny", || check_dependencies(project)),
+        // Before the checks beside them may hold cargo up.
+        Report::of("build", || cargo_tests::build(project)),
     ];
-    // Tidy is a lane.
-    reports.extend(Lane::ALL.map(|lane| lane.run(project, extent)));
+    let (beside, lanes) = thread::scope(|scope| {
+        let beside = scope.spawn(|| CHECKS_BESIDE.map(|check| check.run(project)));
+        // Tidy is a lane.
+        let lanes = Lane::ALL.map(|lane| lane.run(project, extent));
+        (beside.join().expect("what cannot run is reported"), lanes)
+    });
+    // One after the other, and not among the lines of the tests.
+    reports.extend(beside.map(Held::show));
+    reports.extend(lanes);
     summarize(&reports)
+}
+
+/// What goes on beside the tests.
+const CHECKS_BESIDE: [CheckBeside; 3] = [
+    CheckBeside { name: "clippy", command: lints },
+    CheckBeside { name: "fuzz", command: fuzz_targets },
+    CheckBeside { name: "docs", command: documentation },
+];
+
+/// One command that compiles and runs nothing of ours.
+struct CheckBeside {
+    name: &'static str,
+    command: fn() -> Invocation,
+}
+
+impl CheckBeside {
+    fn run(self, project: &Project) -> Held {
+        let mut output = Vec::new();
+        let report = Report::unannounced(self.name, || {
+            let command = (self.command)().at_lowest_priority();
+            let ended = command.run_into(&project.root, &mut output)?;
+            Ok(verdict_of(ended).counted_once())
+        });
+        Held { report, output }
+    }
+}
+
+/// A check that has ended, with what it has printed.
+struct Held {
+    report: Report,
+    output: Vec<u8>,
+}
+
+impl Held {
+    /// Prints it as if it had just run.
+    fn show(self) -> Report {
+        self.report.announce();
+        // A reader that has gone away has the exit code.
+        let _ = io::stdout().write_all(&self.output);
+        self.report.conclude();
+        self.report
+    }
 }
 
 fn check_format(project: &Project) -> Ran {
     run_check(project, Invocation::cargo(["fmt", "--all", "--check"]))
 }
 
-fn check_lints(project: &Project) -> Ran {
-    let words = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    run_check(project, Invocation::cargo(words))
+fn lints() -> Invocation {
+    Invocation::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 /// That the fuzz targets build. They are a workspace of their own: when dependencies change,
 /// `cargo update --workspace --manifest-path fuzz/Cargo.toml` renews its lock file.
-fn check_fuzz_targets(project: &Project) -> Ran {
+fn fuzz_targets() -> Invocation {
     // With our target folder: most of what they need is there.
     let words =
         ["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"];
-    let check = Invocation::cargo(words);
     // Nothing is linked: libFuzzer, which is C++, need not be built.
-    run_check(project, check.env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a"))
+    Invocation::cargo(words).env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libfuzzer.a")
 }
 
-fn check_documentation(project: &Project) -> Ran {
-    let doc = Invocation::cargo(["doc", "--workspace", "--no-deps"]);
-    run_check(project, doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+fn documentation() -> Invocation {
+    Invocation::cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings")
 }
 
 /// Licences, duplicates and sources of what we depend on, by deny.toml.
@@ -63,9 +113,12 @@ fn check_dependencies(project: &Project) -> Ran {
 }
 
 fn run_check(project: &Project, command: Invocation) -> Ran {
-    let verdict = match command.run(&project.root)? {
+    Ok(verdict_of(command.run(&project.root)?).counted_once())
+}
+
+fn verdict_of(ended: Ended) -> Verdict {
+    match ended {
         Ended::Well => Verdict::Passed,
         Ended::Badly { why, .. } => Verdict::Failed(why),
-    };
-    Ok(verdict.counted_once())
+    }
 }

@@ -284,7 +284,8 @@ mod tests {
         let tests = tests.iter().map(|test| (*test).to_owned()).collect();
         let folder = "crates/app/cortado".to_owned();
         let binary = Crate { folder, tests, ..Crate::default() };
-        Project { root: ".".into(), crates: [(BINARY_CRATE.to_owned(), binary)].into() }
+        let crates = [(BINARY_CRATE.to_owned(), binary)].into();
+        Project { crates, ..Project::default() }
     }
 
     #[test]
@@ -311,7 +312,8 @@ mod tests {
     fn tests_on_brokers_run_only_where_there_can_be_some() {
         let tests = ["kafka", "memory"].map(str::to_owned).to_vec();
         let member = Crate { tests, ..Crate::default() };
-        let project = Project { root: ".".into(), crates: [("a".to_owned(), member)].into() };
+        let crates = [("a".to_owned(), member)].into();
+        let project = Project { crates, ..Project::default() };
         let with = ["--lib", "--bins", "--test", "kafka", "--test", "memory"];
         assert_eq!(unit_targets(&project, true), with);
         assert_eq!(unit_targets(&project, false), ["--lib", "--bins", "--test", "memory"]);

@@ -45,7 +45,7 @@ struct CommandLine {
 enum Command {
     /// Run every test: unit, tidy, simulator, end to end, kill -9
     Test(TestArgs),
-    /// Everything that must hold before a change lands: fmt, clippy, tidy, docs, deny, test
+    /// Everything that must hold before a change lands: fmt, deny, clippy, fuzz, docs, test
     #[command(after_help = CI_HELP)]
     Ci(Extent),
     /// Disturb a cluster and a server for as long as you like: `cargo xtask torture --minutes 60`
@@ -101,8 +101,10 @@ failure.";
 
 const CI_HELP: &str = "\
 Never writes to the source tree. Each step is an ordinary command that is printed before it runs, \
-so that you can repeat it alone. The closing lines are those of `cargo xtask test`, flaky tests \
-among them; in the last one, a check that is no test counts as one.";
+so that you can repeat it alone. What only compiles (clippy, fuzz, docs) goes on beside the \
+tests, which mostly wait, at the lowest priority, and is shown when they have ended. The \
+closing lines are those of `cargo xtask test`, flaky tests among them; in the last one, a check \
+that is no test counts as one.";
 
 const TIDY_HELP: &str = "\
 A finding is `path:line: rule: what is wrong`. Mend it or, where the rule is wrong for this one \

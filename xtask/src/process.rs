@@ -53,6 +53,13 @@ impl Invocation {
         self
     }
 
+    /// The same, but it takes no time from anything else that runs.
+    pub(crate) fn at_lowest_priority(self) -> Invocation {
+        let nice = ["-n".to_owned(), "19".to_owned(), self.program];
+        let arguments = nice.into_iter().chain(self.arguments).collect();
+        Invocation { program: "nice".to_owned(), arguments, environment: self.environment }
+    }
+
     /// Runs it with this process's own output.
     ///
     /// # Errors
@@ -75,6 +82,24 @@ impl Invocation {
         see: impl FnMut(&str),
     ) -> Result<Ended, String> {
         println!("$ {self}");
+        self.run_copied(folder, io::stdout().lock(), see)
+    }
+
+    /// Runs it, and keeps the command and its output, errors among it.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub(crate) fn run_into(&self, folder: &Path, output: &mut Vec<u8>) -> Result<Ended, String> {
+        output.extend(format!("$ {self}\n").bytes());
+        self.run_copied(folder, output, |_| {})
+    }
+
+    fn run_copied(
+        &self,
+        folder: &Path,
+        to: impl Write,
+        see: impl FnMut(&str),
+    ) -> Result<Ended, String> {
         let lost = |error: io::Error| format!("output of `{self}`: {error}");
         // One pipe for both, so that the lines come in the order in which they were written.
         let (output, into) = io::pipe().map_err(lost)?;
@@ -83,7 +108,7 @@ impl Invocation {
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         // It holds ends of the pipe as well.
         drop(command);
-        let followed = follow(&mut child, output, OUTPUT_GRACE, io::stdout().lock(), see);
+        let followed = follow(&mut child, output, OUTPUT_GRACE, to, see);
         // Waited for even when its output was lost: no child is left behind.
         let status = child.wait().map_err(|error| format!("`{self}`: {error}"))?;
         let all_seen = followed.map_err(lost)?;
@@ -110,10 +135,13 @@ impl std::fmt::Display for Invocation {
         for (name, value) in &self.environment {
             write!(f, "{name}={value} ")?;
         }
-        // The full path of the toolchain's cargo says nothing to a person.
-        let program = self.program.rsplit('/').next().unwrap_or(&self.program);
-        f.write_str(program)?;
-        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+        // The full path of a program, cargo's above all, says nothing to a person.
+        let program = |word: &str| word.rsplit('/').next().map(str::to_owned).unwrap_or_default();
+        f.write_str(&program(&self.program))?;
+        self.arguments.iter().try_for_each(|argument| match argument.ends_with("/cargo") {
+            true => write!(f, " {}", program(argument)),
+            false => write!(f, " {argument}"),
+        })
     }
 }
 
@@ -192,6 +220,18 @@ mod tests {
         let run = Invocation::new("/opt/rust/bin/cargo", ["doc", "--no-deps"]);
         let run = run.env("RUSTDOCFLAGS", "-Dwarnings");
         assert_eq!(run.to_string(), "RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps");
+        let nice = run.at_lowest_priority().to_string();
+        assert_eq!(nice, "RUSTDOCFLAGS=-Dwarnings nice -n 19 cargo doc --no-deps");
+    }
+
+    #[test]
+    fn what_is_kept_begins_with_the_command_and_has_errors_among_it() {
+        let mut kept = Vec::new();
+        let run = Invocation::new("sh", ["-c", "nice; echo bad >&2; exit 3"]).at_lowest_priority();
+        let ended = run.run_into(Path::new("."), &mut kept).expect("there is a shell");
+        assert!(matches!(ended, Ended::Badly { code: Some(3), .. }), "{ended:?}");
+        let kept = String::from_utf8(kept).expect("text");
+        assert_eq!(kept, "$ nice -n 19 sh -c nice; echo bad >&2; exit 3\n19\nbad\n");
     }
 
     /// The output of a shell script, the lines that were seen in it, and whether it was all.

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The checkout that this command was started in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Project {
     /// Folder of the workspace's `Cargo.toml`.
     pub(crate) root: PathBuf,
+    /// Folder of what cargo builds.
+    pub(crate) target: PathBuf,
     /// The workspace's crates by name.
     pub(crate) crates: BTreeMap<String, Crate>,
 }
@@ -71,12 +73,13 @@ impl Project {
     /// Reads version 1 of cargo's metadata; `None` when a member that it promises is missing.
     fn from_metadata(value: &Value) -> Option<Project> {
         let root = PathBuf::from(value.get("workspace_root")?.as_str()?);
+        let target = PathBuf::from(value.get("target_directory")?.as_str()?);
         let mut crates = BTreeMap::new();
         for package in value.get("packages")?.as_array()? {
             let name = package.get("name")?.as_str()?.to_owned();
             crates.insert(name, Crate::from_package(package, &root)?);
         }
-        Some(Project { root, crates })
+        Some(Project { root, target, crates })
     }
 
     /// The crate named `name`.
@@ -146,6 +149,7 @@ mod tests {
     fn metadata_is_read_as_cargo_writes_it() {
         let text = r#"{
             "workspace_root": "/repo",
+            "target_directory": "/repo/target",
             "packages": [{
                 "name": "cortado-log", "manifest_path": "/repo/crates/port/cortado-log/Cargo.toml",
                 "dependencies": [
@@ -156,6 +160,7 @@ mod tests {
             }]}"#;
         let value = serde_json::from_str(text).expect("JSON");
         let project = Project::from_metadata(&value).expect("the shape cargo documents");
+        assert_eq!(project.target, Path::new("/repo/target"));
         let log = project.require("cortado-log", "this test").expect("listed above");
         assert_eq!(log.folder, "crates/port/cortado-log");
         assert_eq!(log.tests, ["memory"]);

@@ -79,12 +79,27 @@ pub(crate) type Ran = Result<Outcome, String>;
 impl Report {
     /// Does the work of one step, under a heading and with its time.
     pub(crate) fn of(name: &'static str, work: impl FnOnce() -> Ran) -> Report {
-        println!("\n== {name}");
+        announce(name);
+        let report = Report::unannounced(name, work);
+        report.conclude();
+        report
+    }
+
+    /// Does the work of one step and prints nothing.
+    pub(crate) fn unannounced(name: &'static str, work: impl FnOnce() -> Ran) -> Report {
         let started = Instant::now();
         let outcome = work().unwrap_or_else(|why| Verdict::Failed(why).counted_once());
-        let report = Report { name, outcome, took: started.elapsed() };
-        println!("-- {}", report.line());
-        report
+        Report { name, outcome, took: started.elapsed() }
+    }
+
+    /// Prints the heading.
+    pub(crate) fn announce(&self) {
+        announce(self.name);
+    }
+
+    /// Prints how it ended.
+    pub(crate) fn conclude(&self) {
+        println!("-- {}", self.line());
     }
 
     fn verdict(&self) -> &Verdict {
@@ -103,6 +118,10 @@ impl Report {
         let line = format!("{name:<8} {verdict:<8} {seconds:>7.1} s  {tally:<38} {why}");
         line.trim_end().to_owned()
     }
+}
+
+fn announce(name: &str) {
+    println!("\n== {name}");
 }
 
 impl Verdict {

@@ -7,10 +7,6 @@ use crate::project::Project;
 use clap::Args;
 use std::process::ExitCode;
 
-/// The profile in which the simulator runs. The root manifest optimizes the few crates that it
-/// drives even in this profile, which is quicker in all than a second build of everything.
-pub(crate) const PROFILE: &str = "dev";
-
 /// Which histories to simulate.
 #[derive(Debug, Args)]
 #[command(
@@ -59,15 +55,22 @@ pub(crate) fn run(project: &Project, args: &SimArgs) -> Result<ExitCode, String>
     }
 }
 
-/// The command that runs the simulator with `words`.
+/// Builds the simulator; answers the command that runs it with `words`.
+///
+/// It is built as the tests are, with the features of the whole workspace and what tests need
+/// beside: alone it would have other ones, and most of what it stands on would be built once more.
 ///
 /// # Errors
-/// There is no simulator in the workspace.
+/// There is no simulator in the workspace, or it does not build.
 pub(crate) fn invocation(project: &Project, words: Vec<String>) -> Result<Invocation, String> {
     let simulator = project.require("cortado-sim", "the simulator")?;
     if !simulator.binaries.iter().any(|name| name == "sim") {
         return Err("the crate `cortado-sim` has no binary `sim`".to_owned());
     }
-    let cargo = ["run", "--quiet", "--profile", PROFILE, "-p", "cortado-sim", "--bin", "sim", "--"];
-    Ok(Invocation::cargo(cargo.map(str::to_owned).into_iter().chain(words)))
+    let build = ["build", "--quiet", "--workspace", "--bin", "sim", "--test", "seeds"];
+    if let Ended::Badly { why, .. } = Invocation::cargo(build).run(&project.root)? {
+        return Err(format!("the simulator does not build: {why}"));
+    }
+    let program = project.target.join("debug").join("sim");
+    Ok(Invocation::new(&program.to_string_lossy(), words))
 }

@@ -4,7 +4,6 @@
 
 use crate::process::{Ended, Invocation};
 use crate::project::Project;
-use crate::sim::PROFILE;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -58,8 +57,8 @@ impl SimApertureArgs {
 /// Runs the simulation from the root of the checkout, where its report lies.
 pub(crate) fn run(project: &Project, args: &SimApertureArgs) -> Result<ExitCode, String> {
     project.require(CRATE, "`cargo xtask sim-aperture`")?;
-    let cargo =
-        ["run", "--quiet", "--profile", PROFILE, "-p", CRATE, "--bin", "sim-aperture", "--"];
+    // The root manifest optimizes it in this profile, too.
+    let cargo = ["run", "--quiet", "-p", CRATE, "--bin", "sim-aperture", "--"];
     let words = cargo.map(str::to_owned).into_iter().chain(args.to_words());
     match Invocation::cargo(words).run(&project.root)? {
         Ended::Well => Ok(ExitCode::SUCCESS),

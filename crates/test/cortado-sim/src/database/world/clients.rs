@@ -10,12 +10,15 @@ use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Attempt, Level, Operation, Reply, Write};
 use crate::database::invariants::{definite_errors, no_lost_write};
 use crate::database::oracle::sessions;
-use crate::kernel::time::MILLI;
+use crate::kernel::time::{MILLI, SECOND};
 use bytes::Bytes;
 use cortado_cluster::{
     Doubt, KnownLeader, LeaderSearch, Repetition, RouteAttempt, RouteStep, TryOutcome,
 };
 use cortado_model::{NodeId, Scn};
+
+/// For so long after the faults clients go on as they did.
+const BUSY_US: u64 = 10 * SECOND;
 
 impl World {
     /// A client wants something new, as long as clients want anything.
@@ -134,8 +137,18 @@ impl World {
                 let node = NodeId(knows.asked as u32 + 1);
                 knows.routes[partition].note_served(node, &knows.known);
             }
-            let think_us = self.kernel.random.around(self.plan.think_us);
+            let think_us = self.plan.think_us.max(self.think_us_min());
+            let think_us = self.kernel.random.around(think_us);
             self.put(think_us, Due::Turn { client });
+        }
+    }
+
+    /// Where it is waited for minutes until all is in its place, clients want little meanwhile:
+    /// what they could show they have shown by then, and it would cost most of a run.
+    fn think_us_min(&self) -> u64 {
+        match self.phase {
+            Phase::Healed { at } if self.kernel.now.since(at) > BUSY_US => 250 * MILLI,
+            _ => 0,
         }
     }
 
