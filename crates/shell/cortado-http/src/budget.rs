@@ -43,10 +43,10 @@ impl ByteBudget {
 
     /// Takes room for `bytes` until it is dropped; `None` if there is not enough.
     pub(crate) fn reserve(self: &Arc<ByteBudget>, bytes: usize) -> Option<Reserved> {
-        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Gives the bytes back when dropped.
-        let reserved = Reserved { budget: Arc::clone(self), bytes, places: Vec::new() };
-        (self.used_bytes() <= self.bytes_max).then_some(reserved)
+        // In one step: two that come together would refuse one another, and there is room for one.
+        let with = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.bytes_max);
+        let taken = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with);
+        taken.ok().map(|_| Reserved { budget: Arc::clone(self), bytes, places: Vec::new() })
     }
 
     /// Takes room for some buffers; `None` if there is not enough. For small ones an eighth is kept

@@ -263,7 +263,8 @@ async fn too_many_bodies_at_once_are_told_to_come_back() {
     refused.not_done(503, "overloaded");
     taken.send(&vec![b' '; 599_998]).await;
     taken.send(b"}").await;
-    assert_eq!(taken.reply(false).await.status, 201);
+    let reply = taken.reply(false).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
     // What is over takes no room any more, whether it was refused or not.
     for _ in 0..3 {
         let reply = world.put("/v1/music/fan/x", &format!("{{{}}}", " ".repeat(599_998))).await;

@@ -522,7 +522,7 @@ async fn what_only_a_newer_build_can_read_is_kept() {
     assert!(why.contains("needs a build that reads fold state version 3"), "{why}");
     // The others serve on, and nothing is thrown away meanwhile.
     music.put("cher", "y", "{}").await.unwrap();
-    assert_eq!(role(&world, follower).await, ReplicaRole::Offline);
+    assert_eq!(role(&world, follower).await, ReplicaRole::NeedsUpgrade);
     let kept = world.stores.of(follower).view(partition).unwrap().checkpoint().unwrap();
     assert_eq!(kept, Some(checkpoint));
     assert_eq!(stored(&world.stores.of(follower), &music, partition), documents);
