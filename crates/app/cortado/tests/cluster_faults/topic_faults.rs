@@ -43,11 +43,14 @@ pub(crate) fn change_setting(site: &BrokenSite) {
 pub(crate) fn change_setting_of_cluster(site: &mut BrokenSite) {
     site.tools.change(CLUSTER_TOPIC, CHANGED.0, CHANGED.1);
     static NEW: AtomicU32 = AtomicU32::new(0);
-    let number = NEW.fetch_add(1, Ordering::Relaxed);
-    let path = format!("/admin/v1/databases/fault/tables/beside{number}");
-    let declare = |http: &mut Http| http.put(&path, &json!({"key": ["id"]}));
-    site.wait_until("read-only", |http| is_drift(&declare(http)));
+    // Another one each time: of one that is there already nothing would be written.
+    let declare = |http: &mut Http| {
+        let number = NEW.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/admin/v1/databases/fault/tables/beside{number}");
+        http.put(&path, &json!({"key": ["id"]}))
+    };
     says(site, TOLD);
+    site.wait_until("read-only", |http| is_drift(&declare(http)));
     wait_for_all(site, "writable", |http, number| write(http, number).status < 300);
     // A leader that dies is replaced: that is decided in the logs of databases.
     let node = site.busiest();
