@@ -49,7 +49,6 @@ impl Behind {
     fn cut(&self) {
         self.cut_gossip();
         self.relay.tcp.set(Direction::In, TcpFaults { stall: true, ..TcpFaults::default() });
-        self.relay.tcp.refuse(true);
         self.relay.tcp.cut(cortado_relay::Cut::Reset);
     }
 
