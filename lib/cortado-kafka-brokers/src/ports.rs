@@ -8,7 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 const FIRST: u16 = 15_000;
 const LAST: u16 = 32_000;
 
-/// So many different ports of the loopback interface; see [`free_at`].
+/// So many different ports of the loopback interface.
+///
+/// Another process may take one before it is used: who starts a broker on it finds out.
 ///
 /// # Errors
 /// There are not so many.
@@ -16,9 +18,7 @@ pub fn free(count: usize) -> Result<Vec<u16>, BrokersError> {
     free_at(Ipv4Addr::LOCALHOST, count)
 }
 
-/// So many different ports of an address of this machine.
-///
-/// Another process may take one before it is used: who starts a broker on it finds out.
+/// The same of any address of this machine.
 ///
 /// # Errors
 /// There are not so many.
