@@ -189,13 +189,7 @@ pub fn replan_on(
     nodes: &[PlacementNode],
     load: &BTreeMap<NodeId, Load>,
 ) -> Vec<Placement> {
-    let roster = roster_of(nodes, load);
-    if roster.len() == 0 {
-        return Vec::new();
-    }
-    let mut board = begun(roster, current);
-    refill(&mut board);
-    placements(&board)
+    changed(current, nodes, load, refill)
 }
 
 /// Adds replicas to partitions that have too few, behind those that they have; moves none.
@@ -206,13 +200,9 @@ pub fn completed(
     nodes: &[PlacementNode],
     load: &BTreeMap<NodeId, Load>,
 ) -> Vec<Placement> {
-    let roster = roster_of(nodes, load);
-    if roster.len() == 0 {
-        return Vec::new();
-    }
-    let mut board = begun(roster, current);
-    (0..board.partitions()).for_each(|partition| board.complete(partition));
-    placements(&board)
+    changed(current, nodes, load, |board| {
+        (0..board.partitions()).for_each(|partition| board.complete(partition));
+    })
 }
 
 /// The placements with `to` in the place of `from`: what another node gets that takes over for one
@@ -227,15 +217,25 @@ pub fn replaced(current: &[Placement], from: NodeId, to: NodeId) -> Option<Vec<P
     current.iter().map(replace).collect()
 }
 
-/// What is placed already.
-fn begun(roster: Roster, current: &[Placed]) -> Board {
+/// What comes of what is placed already by `change`; nothing if there are no nodes.
+fn changed(
+    current: &[Placed],
+    nodes: &[PlacementNode],
+    load: &BTreeMap<NodeId, Load>,
+    change: impl FnOnce(&mut Board),
+) -> Vec<Placement> {
+    let roster = roster_of(nodes, load);
+    if roster.len() == 0 {
+        return Vec::new();
+    }
     let mut board = Board::new(roster, current.iter().map(|placed| placed.replication));
     for (partition, placed) in current.iter().enumerate() {
         let nodes = placed.placement.nodes().iter();
         let held = nodes.filter_map(|node| board.roster.index(*node)).collect();
         board.begin(partition, held);
     }
-    board
+    change(&mut board);
+    placements(&board)
 }
 
 fn fill(board: &mut Board) {

@@ -124,14 +124,7 @@ impl Disks {
         let mut entered = Command::new("nsenter");
         entered.args(["--target", &self.holder.id().to_string(), "--user", "--mount"]);
         entered.args(["--preserve-credentials", "--"]);
-        entered.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => entered.env(name, value),
-                None => entered.env_remove(name),
-            };
-        }
-        entered
+        followed_by(entered, command)
     }
 
     /// Fills the disk of `folder` to its last byte.
@@ -247,4 +240,16 @@ fn missing(name: &str, mut probe: Command) -> Option<String> {
         }
         Err(error) => Some(format!("{name} does not run: {error}")),
     }
+}
+
+/// What `wrapper` runs is `command`, with its environment.
+pub(crate) fn followed_by(mut wrapper: Command, command: &Command) -> Command {
+    wrapper.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapper.env(name, value),
+            None => wrapper.env_remove(name),
+        };
+    }
+    wrapper
 }

@@ -5,6 +5,7 @@
 //! in it, too, at addresses of their own. All of it goes with the process. Start reading at
 //! [`Namespaces::make`].
 
+use crate::hard::followed_by;
 use crate::harness::guard::Guard;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -105,15 +106,7 @@ impl Namespaces {
 
     /// The same command in the namespace of a node.
     pub(crate) fn among(&self, node: usize, command: &Command) -> Command {
-        let mut entered = Namespaces::among_of(self.holders[node].0.id());
-        entered.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => entered.env(name, value),
-                None => entered.env_remove(name),
-            };
-        }
-        entered
+        followed_by(Namespaces::among_of(self.holders[node].0.id()), command)
     }
 
     fn among_of(pid: u32) -> Command {
