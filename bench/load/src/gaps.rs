@@ -1,5 +1,5 @@
-//! For how long no write of a partition is acknowledged, while nodes and brokers die and nodes are
-//! renewed.
+//! For how long writes of a partition wait, while nodes and brokers die, and nodes get back what
+//! they led.
 //!
 //! Start reading at [`gaps`].
 
@@ -68,7 +68,7 @@ struct Track {
 impl Track {
     fn new() -> Track {
         let now = Instant::now();
-        let pause = Cell::new(OFTEN);
+        let pause = Cell::new(SELDOM);
         Track { at: Cell::new(now), longest: Cell::default(), pause, due: Cell::new(now) }
     }
 

@@ -280,7 +280,7 @@ impl fmt::Display for PeerLoss {
             }
             PeerWitness::Routers { routers } => write!(f, "{routers} routers do not reach it"),
             PeerWitness::Itself => f.write_str("it says that it does not reach the log"),
-            PeerWitness::Machine => f.write_str("its machine says that it does not run"),
+            PeerWitness::Machine => f.write_str("its machine refuses connections"),
         }
     }
 }

@@ -87,7 +87,8 @@ fn a_leader_that_does_not_run_as_its_machine_says_is_replaced_at_once() {
     let (case, now) = log_says(true, 749);
     refuses(case, now, true).check(now, "stay: LeaderSilent");
     let (case, now) = log_says(true, 750);
-    let why = "claim: leader n1 silent for 750 ms (limit 750 ms, 3 beats missed); its machine says";
+    let why =
+        "claim: leader n1 silent for 750 ms (limit 750 ms, 3 beats missed); its machine refuses";
     refuses(case, now, true).check(now, why);
     // It runs again.
     let (case, now) = log_says(true, 999);
