@@ -2,18 +2,26 @@
 //!
 //! Start reading at [`hand_over`].
 
+use crate::local_routes::LocalRoute;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
 use cortado_driver::ReplicaRole;
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{HandOff, HandOffAnswer};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-/// Hands over at once: each takes an append, and those of all partitions go side by side.
-const AT_ONCE: usize = 64;
+/// Hands over so many at once, each until its successor leads: if all went together, they would
+/// wait for one another, and the clients of each partition for all of them.
+const AT_ONCE: RangeInclusive<usize> = 2..=64;
+/// What one of them takes on a busy cluster: some appends.
+const EACH_TAKES: Duration = Duration::from_millis(100);
+/// How long a successor has to claim. What it does later is waited for by no other one.
+const CLAIMS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Gives up what this node leads to the replicas that can take it, in their order of succession.
 pub(crate) async fn hand_over(
@@ -28,11 +36,11 @@ pub(crate) async fn hand_over(
         Ok(true) => gone += 1,
         Ok(false) | Err(_) => kept += 1,
     };
-    for replica in host.routes.replicas() {
-        if replica.role() != ReplicaRole::Leader {
-            continue;
-        }
-        if handing.len() >= AT_ONCE {
+    let mut led = host.routes.replicas();
+    led.retain(|replica| replica.role() == ReplicaRole::Leader);
+    let at_once = at_once(led.len(), deadline.saturating_duration_since(Instant::now()));
+    for replica in led {
+        if handing.len() >= at_once {
             handing.join_next().await.into_iter().for_each(&mut count);
         }
         let (host, service) = (Arc::clone(host), Arc::clone(service));
@@ -49,7 +57,14 @@ pub(crate) async fn hand_over(
     }
 }
 
-/// Whether a leadership was given up to some other replica.
+/// How many of `led` leaderships to hand over side by side: as few as half of `time` allows.
+fn at_once(led: usize, time: Duration) -> usize {
+    let one_by_one = EACH_TAKES.as_secs_f64() * led as f64;
+    let enough = one_by_one / (time / 2).as_secs_f64();
+    (enough.ceil() as usize).clamp(*AT_ONCE.start(), *AT_ONCE.end())
+}
+
+/// Whether a leadership was given up to some other replica, which leads by then unless it is slow.
 async fn give_up(
     host: &Arc<ReplicaHost>,
     service: &Arc<NodeService>,
@@ -57,13 +72,18 @@ async fn give_up(
     deadline: Instant,
 ) -> bool {
     let placed = host.cluster.placed(partition);
-    let others = || placed.iter().copied().filter(|node| *node != host.node());
+    let node = host.node();
+    let others = || placed.iter().copied().filter(|other| *other != node);
     for to in ranked(host, partition, &placed).into_iter().chain(others()) {
         if Instant::now() >= deadline {
             return false;
         }
         match service.answer_hand_off(HandOff { partition, to, deadline }).await {
-            HandOffAnswer::SteppedDown(_) => return true,
+            HandOffAnswer::SteppedDown(_) => {
+                let within = deadline.min(Instant::now() + CLAIMS_WITHIN);
+                let _ = timeout_at(within, succeeded(&host.routes.route(partition), node)).await;
+                return true;
+            }
             // It does not lead any more, or not yet.
             HandOffAnswer::WrongNode(_) => return true,
             HandOffAnswer::Leads
@@ -75,10 +95,38 @@ async fn give_up(
     false
 }
 
+/// Returns when another node than `former` leads.
+async fn succeeded(route: &LocalRoute, former: NodeId) {
+    let mut changes = route.changes();
+    while route.leader().node.is_none_or(|node| node == former) {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// The others in the order in which operators want them to follow.
 fn ranked(host: &Arc<ReplicaHost>, partition: PartitionId, placed: &[NodeId]) -> Vec<NodeId> {
     let catalog = host.cluster.catalog.newest();
     let order = catalog.succession(partition, placed);
     let order = order.map(|order| order.nodes().to_vec()).unwrap_or_default();
     order.into_iter().filter(|node| *node != host.node()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_leaderships_move_at_once_unless_time_is_short() {
+        let check = |led, seconds, want| {
+            assert_eq!(at_once(led, Duration::from_secs(seconds)), want, "{led} in {seconds} s");
+        };
+        check(0, 15, 2);
+        check(150, 15, 2);
+        check(333, 15, 5);
+        check(1_000, 15, 14);
+        check(100_000, 15, 64);
+        check(1, 0, 64);
+    }
 }
