@@ -28,6 +28,9 @@ use tracing::{error, warn};
 
 /// Entries that share one write.
 const ENTRIES_PER_WRITE: usize = 100;
+/// How long an entry waits for others to share its write: what is decided is mostly decided of many
+/// partitions, and each write takes a share of the log that clients wait for just then.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// Entries that one write removes at most: more than it adds, so that a journal which may hold less
 /// than before comes down to that.
 const REMOVALS_PER_WRITE: usize = 200;
@@ -54,9 +57,14 @@ impl Gateway {
         let lanes = (0..journal.partitions).map(|_| Arc::new(Semaphore::new(1)));
         let lanes: Vec<Arc<Semaphore>> = lanes.collect();
         for turn in (0..journal.partitions).cycle() {
-            let mut batch = Vec::new();
-            if entries.recv_many(&mut batch, ENTRIES_PER_WRITE).await == 0 {
-                return;
+            let Some(first) = entries.recv().await else { return };
+            sleep(TOGETHER).await;
+            let mut batch = vec![first];
+            // All that have come meanwhile.
+            while batch.len() < ENTRIES_PER_WRITE
+                && let Ok(entry) = entries.try_recv()
+            {
+                batch.push(entry);
             }
             let (partition, permit) = self.free_partition(&journal, &lanes, turn).await;
             let catalog = self.catalog();
