@@ -4,11 +4,16 @@
 //! Start reading at [`BareProducers::append`].
 
 use anyhow::{Context, anyhow, ensure};
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// As many as a node has.
@@ -16,6 +21,7 @@ const PRODUCERS: usize = 8;
 
 /// A pool: partitions are shared out among its producers.
 pub(crate) struct BareProducers {
+    bootstrap: String,
     producers: Vec<ThreadedProducer<Tell>>,
     topic: String,
     pub(crate) partitions: u32,
@@ -50,7 +56,8 @@ impl BareProducers {
         config.set("acks", "all").set("enable.idempotence", "true");
         config.set("linger.ms", "0").set("message.timeout.ms", "0");
         let producers = (0..PRODUCERS).map(|_| config.create_with_context(Tell));
-        Ok(BareProducers { producers: producers.collect::<Result<_, _>>()?, topic, partitions })
+        let producers = producers.collect::<Result<_, _>>()?;
+        Ok(BareProducers { bootstrap: bootstrap.to_owned(), producers, topic, partitions })
     }
 
     /// Appends a record, and waits until all replicas in sync have it.
@@ -63,5 +70,52 @@ impl BareProducers {
         sent.map_err(|(error, _)| error)?;
         ensure!(told.await.context("the producer has ended")?, "an append has failed");
         Ok(())
+    }
+}
+
+/// Consumers that read all that is appended, as the nodes do that hold the replicas: that takes its
+/// share of the brokers.
+pub(crate) struct BareReaders {
+    ended: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Replicas of a partition, each of which reads its log.
+const READERS: usize = 3;
+/// How often a reader looks whether it shall end.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl BareReaders {
+    /// Reads every partition of `bare` from its end on.
+    pub(crate) fn start(bare: &BareProducers) -> anyhow::Result<BareReaders> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &bare.bootstrap).set("group.id", "bare");
+        config.set("enable.auto.commit", "false").set("fetch.wait.max.ms", "500");
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(bare.partitions)? {
+            all.add_partition_offset(&bare.topic, partition, Offset::End)?;
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for _ in 0..READERS {
+            let consumer: BaseConsumer = config.create()?;
+            consumer.assign(&all)?;
+            let ended = Arc::clone(&ended);
+            threads.push(thread::spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    drop(consumer.poll(LOOK));
+                }
+            }));
+        }
+        Ok(BareReaders { ended, threads })
+    }
+
+    /// Returns when all have ended.
+    pub(crate) fn stop(self) {
+        self.ended.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            // One that has panicked has told so.
+            let _ = thread.join();
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`cluster`].
 
-use crate::bare_producers::BareProducers;
+use crate::bare_producers::{BareProducers, BareReaders};
 use crate::connection::{Connection, request};
 use crate::report::{self, Round, median};
 use crate::site::{NODES, Site, cpu_seconds};
@@ -30,8 +30,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64)]
     clients: usize,
     /// Rounds of each peer
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Seconds of each round
     #[arg(long, default_value_t = 4)]
     seconds: u64,
@@ -40,6 +40,10 @@ pub(crate) struct Options {
     documents: usize,
 }
 
+/// Rounds that do not count: they make connections, find leaders, and brokers compile their code.
+const WARM_UP: u32 = 2;
+/// For how many rounds' time a node is away: its start must not be most of what its replay takes.
+const AWAY: u32 = 5;
 /// How often followers are asked how far behind they are.
 const LAG_PACE: Duration = Duration::from_millis(100);
 
@@ -48,7 +52,7 @@ pub(crate) async fn cluster(options: &Options) -> anyhow::Result<()> {
     let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
     for partitions in &options.partitions {
         let database = format!("bench{partitions}");
-        site.declare(&database, *partitions).await?;
+        site.declare(&database, *partitions, 3).await?;
         let bare = BareProducers::new(&site.brokers.bootstrap(), *partitions).await?;
         let rate = writes(&site, &Rc::new(bare), &database, options).await?;
         followers(&mut site, &database, rate, options).await?;
@@ -66,21 +70,27 @@ async fn writes(
     let puts = puts(database, options.documents);
     let time = Duration::from_secs(options.seconds);
     let (mut bare_one, mut one, mut bare_many, mut many) = (vec![], vec![], vec![], vec![]);
+    let (mut read_one, mut read_many) = (vec![], vec![]);
     let (mut bare_cpu, mut cpu) = (0.0, 0.0);
-    // The first round makes connections, finds leaders, and does not count.
-    for round in 0..=options.rounds {
+    for round in 0..WARM_UP + options.rounds {
         let bare_round = append(bare, 1, time).await?;
         let own_round = closed(site.address(), &puts, 1, time).await?;
         let before = cpu_seconds("/proc/self")?;
         let bare_rounds = append(bare, options.clients, time).await?;
         let bare_used = cpu_seconds("/proc/self")? - before;
+        let readers = BareReaders::start(bare)?;
+        let read_round = append(bare, 1, time).await?;
+        let read_rounds = append(bare, options.clients, time).await?;
+        tokio::task::spawn_blocking(|| readers.stop()).await?;
         let before = site.cpu_seconds()?;
         let own_rounds = closed(site.address(), &puts, options.clients, time).await?;
         let used = site.cpu_seconds()? - before;
-        if round > 0 {
+        if round >= WARM_UP {
             bare_cpu += bare_used / bare_rounds.count();
             cpu += used / own_rounds.count();
             bare_one.push(bare_round);
+            read_one.push(read_round);
+            read_many.push(read_rounds);
             one.push(own_round);
             bare_many.push(bare_rounds);
             many.push(own_rounds);
@@ -91,16 +101,19 @@ async fn writes(
         bare.partitions
     ));
     report::latency("bare producer, 1 in flight", &bare_one);
+    report::latency("the same, read by three consumers", &read_one);
     report::latency("cortado PUT, 1 client", &one);
     let of_p50 = |rounds: &[Round]| median(rounds, Round::p50);
     report::ratio("PUT p50 / bare p50 (goal: at most 1.5)", of_p50(&one), of_p50(&bare_one));
     report::rate(&format!("bare producers, {} in flight", options.clients), &bare_many);
+    report::rate("the same, read by three consumers", &read_many);
     report::rate(&format!("cortado PUT, {} clients", options.clients), &many);
     let goal = if bare.partitions > 1 { "0.70" } else { "0.50" };
-    let (rate, bare_rate) =
-        (median(&many, Round::per_second), median(&bare_many, Round::per_second));
+    let of_rate = |rounds: &[Round]| median(rounds, Round::per_second);
+    let (rate, bare_rate) = (of_rate(&many), of_rate(&bare_many));
     report::ratio(&format!("PUT / bare rate (goal: at least {goal})"), rate, bare_rate);
-    let of_one = |sum: f64| sum * 1e6 / options.rounds as f64;
+    report::ratio("PUT / rate of what is read, too", rate, of_rate(&read_many));
+    let of_one = |sum: f64| sum * 1e6 / f64::from(options.rounds);
     report::value("processor time of a bare append and its client, µs", of_one(bare_cpu));
     report::value("processor time of a PUT on router and three nodes, µs", of_one(cpu));
     Ok(rate)
@@ -161,9 +174,11 @@ async fn followers(
     // The others write on while it is away.
     let away = NODES.len() - 1;
     site.kill(away).await?;
+    let time = AWAY * Duration::from_secs(options.seconds);
     let written = closed(site.address(), &puts, clients, time).await?;
     let begun = Instant::now();
     site.start_node(away).await?;
+    let started = begun.elapsed();
     loop {
         let text = metrics(site, away).await?;
         let lags = values(&text, "cortado_replica_lag_records", database);
@@ -174,6 +189,7 @@ async fn followers(
     }
     let replayed = written.count() / begun.elapsed().as_secs_f64();
     report::value("documents a second while it was away", written.per_second());
+    report::value("seconds of its start", started.as_secs_f64());
     report::value("documents a second of its start and replay", replayed);
     report::ratio("replay / writes (goal: at least 5)", replayed, written.per_second());
     Ok(())

@@ -1,5 +1,5 @@
-//! For how long writes of a partition wait, while nodes and brokers die, and nodes get back what
-//! they led.
+//! For how long writes of a partition wait, while nodes and brokers die, nodes stop, and get back
+//! what they led.
 //!
 //! Start reading at [`gaps`].
 
@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// How often a node dies, and comes back
     #[arg(long, default_value_t = 30)]
     repetitions: usize,
+    /// How often a node is stopped as operators do, and comes back
+    #[arg(long, default_value_t = 30)]
+    stops: usize,
     /// How often a broker dies, and comes back
     #[arg(long, default_value_t = 6)]
     brokers: usize,
@@ -91,7 +94,7 @@ type Tracks = Rc<Vec<Track>>;
 /// Failovers, planned handoffs and deaths of brokers, each as a distribution over partitions.
 pub(crate) async fn gaps(options: &Options) -> anyhow::Result<()> {
     let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
-    site.declare(DATABASE, options.partitions).await?;
+    site.declare(DATABASE, options.partitions, 3).await?;
     let local = LocalSet::new();
     local.run_until(measure(&mut site, options)).await
 }
@@ -109,52 +112,104 @@ async fn measure(site: &mut Site, options: &Options) -> anyhow::Result<()> {
         });
     }
     let home = await_home(site).await?;
-    let (mut failover, mut others) = (Histogram::new(3)?, Histogram::new(3)?);
-    let (mut handoff, mut spreads) = (Histogram::new(3)?, Vec::new());
-    for repetition in 0..options.repetitions {
+    let mut gaps = Gaps::new()?;
+    for repetition in 0..options.repetitions.max(options.stops) {
         let node = repetition % NODES.len();
-        let led = |of: &Vec<String>| of.iter().map(|by| by == NODES[node]).collect::<Vec<_>>();
-        let led = led(&home);
+        let led: Vec<bool> = home.iter().map(|by| by == NODES[node]).collect();
         for (track, led) in tracks.iter().zip(&led) {
             track.pause.set(if *led { OFTEN } else { SELDOM });
         }
-        sleep(AFTERMATH).await;
-        begin(&tracks);
-        site.kill(node).await?;
-        await_writes(&tracks, Instant::now()).await;
-        sleep(AFTERMATH).await;
-        for (track, led) in tracks.iter().zip(&led) {
-            let of = if *led { &mut failover } else { &mut others };
-            of.record(track.longest.get().as_micros() as u64)?;
+        if repetition < options.repetitions {
+            sleep(AFTERMATH).await;
+            begin(&tracks);
+            site.kill(node).await?;
+            await_writes(&tracks, Instant::now()).await;
+            sleep(AFTERMATH).await;
+            record(&tracks, &led, true, &mut gaps.failover)?;
+            record(&tracks, &led, false, &mut gaps.others)?;
+            gaps.spreads.push(spread(&await_leaders(site, node).await?));
+            gaps.comes_back(site, node, &home, &tracks, &led).await?;
         }
-        spreads.push(spread(&await_leaders(site, node).await?));
-        // It comes back, and gets back what it led.
+        if repetition < options.stops {
+            sleep(AFTERMATH).await;
+            begin(&tracks);
+            site.stop(node).await?;
+            await_writes(&tracks, Instant::now()).await;
+            record(&tracks, &led, true, &mut gaps.stop)?;
+            gaps.comes_back(site, node, &home, &tracks, &led).await?;
+        }
+    }
+    gaps.report(options);
+    broker_deaths(site, &tracks, options).await
+}
+
+/// What was seen of the partitions that a node leads, when it ends and comes back.
+struct Gaps {
+    failover: Histogram<u64>,
+    /// Of the partitions that it does not lead.
+    others: Histogram<u64>,
+    stop: Histogram<u64>,
+    back: Histogram<u64>,
+    spreads: Vec<f64>,
+}
+
+impl Gaps {
+    fn new() -> anyhow::Result<Gaps> {
+        let none = || Histogram::new(3);
+        let (failover, others, stop, back) = (none()?, none()?, none()?, none()?);
+        Ok(Gaps { failover, others, stop, back, spreads: Vec::new() })
+    }
+
+    /// Starts a node, and waits until it leads again what it is to lead.
+    async fn comes_back(
+        &mut self,
+        site: &mut Site,
+        node: usize,
+        home: &[String],
+        tracks: &Tracks,
+        led: &[bool],
+    ) -> anyhow::Result<()> {
         site.start_node(node).await?;
-        begin(&tracks);
+        begin(tracks);
         while leaders(site).await? != home {
             sleep(LOOK).await;
         }
         sleep(AFTERMATH).await;
-        for (track, _) in tracks.iter().zip(&led).filter(|(_, led)| **led) {
-            handoff.record(track.longest.get().as_micros() as u64)?;
-        }
+        record(tracks, led, true, &mut self.back)
     }
-    report::heading(&format!(
-        "For how long a write of one of {} partitions waited from when it was due (each {} ms, of \
-         partitions that the node does not lead {} ms); {} deaths of nodes",
-        options.partitions,
-        OFTEN.as_millis(),
-        SELDOM.as_millis(),
-        options.repetitions
-    ));
-    let line = |name, gaps| report::latency(name, &[Round::new(gaps, Duration::from_secs(1))]);
-    line("kill -9, partitions it led (goal: p50 1.0 s, max 2.5 s)", failover);
-    line("kill -9, all others", others);
-    line("planned handoff (goal: p99 100 ms)", handoff);
-    spreads.sort_by(f64::total_cmp);
-    let worst = spreads.last().copied().unwrap_or(f64::NAN);
-    report::value("max / mean of leaders after a death, the worst (goal: 1.2)", worst);
-    broker_deaths(site, &tracks, options).await
+
+    fn report(mut self, options: &Options) {
+        report::heading(&format!(
+            "For how long a write of one of {} partitions waited from when it was due (each {} \
+             ms, of partitions that the node does not lead {} ms); {} deaths and {} stops of nodes",
+            options.partitions,
+            OFTEN.as_millis(),
+            SELDOM.as_millis(),
+            options.repetitions,
+            options.stops
+        ));
+        let line = |name, gaps| report::latency(name, &[Round::new(gaps, Duration::from_secs(1))]);
+        line("kill -9, partitions it led (goal: p50 1.0 s, max 2.5 s)", self.failover);
+        line("kill -9, all others", self.others);
+        line("planned: a node stops (goal: p99 100 ms)", self.stop);
+        line("planned: it gets back what it led (the same goal)", self.back);
+        self.spreads.sort_by(f64::total_cmp);
+        let worst = self.spreads.last().copied().unwrap_or(f64::NAN);
+        report::value("max / mean of leaders after a death, the worst (goal: 1.2)", worst);
+    }
+}
+
+/// The longest waits of the partitions that the node leads, or of all others.
+fn record(
+    tracks: &Tracks,
+    led: &[bool],
+    wanted: bool,
+    gaps: &mut Histogram<u64>,
+) -> anyhow::Result<()> {
+    for (track, _) in tracks.iter().zip(led).filter(|(_, led)| **led == wanted) {
+        gaps.record(track.longest.get().as_micros() as u64)?;
+    }
+    Ok(())
 }
 
 async fn broker_deaths(site: &Site, tracks: &Tracks, options: &Options) -> anyhow::Result<()> {
@@ -267,11 +322,7 @@ async fn leaders(site: &Site) -> anyhow::Result<Vec<String>> {
 
 /// The node that each partition has as `role`.
 async fn nodes(site: &Site, role: &str) -> anyhow::Result<Vec<String>> {
-    let mut connection = Connection::open(site.address()).await?;
-    let target = format!("/admin/v1/databases/{DATABASE}/partitions");
-    let text = connection.text(&request("GET", &target, None)).await?;
-    let (_, body) = text.split_once("\r\n\r\n").context("an answer without a body")?;
-    let answer: Value = serde_json::from_str(body)?;
+    let answer = site.get(&format!("/admin/v1/databases/{DATABASE}/partitions")).await?;
     let partitions = answer["partitions"].as_array().context("no partitions")?;
     let node = |partition: &Value| partition[role].as_str().unwrap_or_default().to_owned();
     Ok(partitions.iter().map(node).collect())

@@ -44,7 +44,7 @@ const METADATA: Duration = Duration::from_secs(30);
 pub(crate) async fn idle(options: &Options) -> anyhow::Result<()> {
     let site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
     for number in 0..options.databases {
-        site.declare(&format!("idle{number}"), PARTITIONS).await?;
+        site.declare(&format!("idle{number}"), PARTITIONS, 3).await?;
     }
     site.await_status("/readyz", 200).await?;
     let mut bare = Command::new(std::env::current_exe()?);

@@ -7,6 +7,7 @@
 mod bare_producers;
 mod cluster;
 mod commits;
+mod copies;
 mod gaps;
 mod idle;
 mod connection;
@@ -47,7 +48,9 @@ enum Command {
     SlowStore(slow_store::Options),
     /// PUTs to a cluster on three brokers, beside bare producers; followers
     Cluster(cluster::Options),
-    /// For how long clients wait while nodes and brokers die, and while nodes are drained
+    /// What PUTs and GETs take while a replica of their partition is copied
+    Copies(copies::Options),
+    /// For how long clients wait while nodes and brokers die, and while nodes stop and come back
     Gaps(gaps::Options),
     /// Memory and processor time of a node with many partitions that nobody writes
     Idle(idle::Options),
@@ -70,6 +73,7 @@ fn main() -> anyhow::Result<()> {
             tokio::runtime::Runtime::new()?.block_on(slow_store::slow_store(&options))
         }
         Command::Cluster(options) => on_one_thread(cluster::cluster(&options)),
+        Command::Copies(options) => on_one_thread(copies::copies(&options)),
         Command::Idle(options) => on_one_thread(idle::idle(&options)),
         Command::IdleClients { bootstrap } => idle::serve_clients(&bootstrap),
         Command::Gaps(options) => on_one_thread(gaps::gaps(&options)),

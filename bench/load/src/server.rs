@@ -1,7 +1,7 @@
 //! The measured processes: Cortado, and a bare hyper server that does nothing.
 
 use crate::options::Options;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -46,6 +46,14 @@ impl Server {
     /// SIGKILL: no goodbye.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
+    }
+
+    /// SIGTERM; returns when it has ended.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().await?;
+        ensure!(told.success(), "it has ended already");
+        self.process.wait().await?;
+        Ok(())
     }
 
     /// Waits for the line with the address that every server prints.

@@ -5,7 +5,8 @@
 use crate::connection::{Connection, request};
 use crate::server::Server;
 use anyhow::{Context, ensure};
-use cortado_kafka_brokers::{BrokerSettings, KafkaBrokers, Lifetime, Pace};
+use cortado_kafka_brokers::{BrokerSettings, Compilation, KafkaBrokers, Lifetime, Pace};
+use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +44,7 @@ impl Site {
             clients: 0,
             secured: None,
             lifetime: Lifetime::OfThisProcess,
+            compilation: Compilation::Full,
         };
         let brokers = tokio::task::spawn_blocking(move || KafkaBrokers::start(&settings)).await??;
         let init = ["cluster", "init", "--kafka", &brokers.bootstrap()];
@@ -100,7 +102,12 @@ impl Site {
         self.nodes[node].take().context("it does not run")?.kill().await
     }
 
-    /// Starts a node that was killed.
+    /// Stops a node as an operator does; returns when it has ended.
+    pub(crate) async fn stop(&mut self, node: usize) -> anyhow::Result<()> {
+        self.nodes[node].take().context("it does not run")?.stop().await
+    }
+
+    /// Starts a node that has ended.
     pub(crate) async fn start_node(&mut self, node: usize) -> anyhow::Result<()> {
         let name = NODES[node];
         let started = Site::node(&self.cortado, &self.brokers, self.folder.path(), name).await?;
@@ -119,10 +126,15 @@ impl Site {
         all.map(|server| cpu_seconds(Path::new("/proc").join(server.pid().to_string()))).sum()
     }
 
-    /// Makes a database with a table `document` whose key is `id`, on all nodes.
-    pub(crate) async fn declare(&self, database: &str, partitions: u32) -> anyhow::Result<()> {
+    /// Makes a database with a table `document` whose key is `id`.
+    pub(crate) async fn declare(
+        &self,
+        database: &str,
+        partitions: u32,
+        replication: u32,
+    ) -> anyhow::Result<()> {
         let path = format!("/admin/v1/databases/{database}");
-        let body = format!(r#"{{"partitions":{partitions},"replication":3}}"#);
+        let body = format!(r#"{{"partitions":{partitions},"replication":{replication}}}"#);
         let mut connection = Connection::open(self.address()).await?;
         let made = connection.exchange(&request("PUT", &path, Some(&body))).await?;
         ensure!(made == 201, "the database was not created: {made}");
@@ -130,6 +142,14 @@ impl Site {
         let made = connection.exchange(&request("PUT", &table, Some(r#"{"key":["id"]}"#))).await?;
         ensure!(made == 201, "the table was not created: {made}");
         Ok(())
+    }
+
+    /// What the router answers to a GET.
+    pub(crate) async fn get(&self, target: &str) -> anyhow::Result<Value> {
+        let mut connection = Connection::open(self.address()).await?;
+        let text = connection.text(&request("GET", target, None)).await?;
+        let (_, body) = text.split_once("\r\n\r\n").context("an answer without a body")?;
+        Ok(serde_json::from_str(body)?)
     }
 
     /// Waits until the router answers `target` so.

@@ -61,17 +61,7 @@ pub(crate) async fn bulk(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir_in(&options.directory)?;
     let cortado = Server::cortado(options, &directory.path().join("data")).await?;
     let puts = prepare(&cortado, options).await?;
-    let numbers: Vec<usize> = (0..options.documents).collect();
-    let requests = numbers.chunks(BULK_OPERATIONS).map(|numbers| {
-        let operation = |number: &usize| {
-            let (key, value) = (format!("d{number:07}"), document(*number));
-            format!(r#"{{"op":"put","table":"document","key":["{key}"],"value":{value}}}"#)
-        };
-        let operations: Vec<String> = numbers.iter().map(operation).collect();
-        let body = format!(r#"{{"operations":[{}]}}"#, operations.join(","));
-        request("POST", "/v1/bench:bulk", Some(&body))
-    });
-    let bulks: Requests = Rc::new(requests.collect());
+    let bulks: Requests = Rc::new(bulks("bench", options.documents).collect());
     let record = document(1).into_bytes().repeat(BULK_OPERATIONS);
     let time = Duration::from_secs(options.seconds);
     let clients = options.clients.min(BULK_CLIENTS_MAX);
@@ -99,6 +89,20 @@ pub(crate) async fn bulk(options: &Options) -> anyhow::Result<()> {
     let raw_documents = median(&raw, Round::per_second) * BULK_OPERATIONS as f64;
     report::ratio(":bulk / append + fdatasync", documents, raw_documents);
     Ok(())
+}
+
+/// Requests that write so many documents into a database.
+pub(crate) fn bulks(database: &str, documents: usize) -> impl Iterator<Item = Vec<u8>> {
+    let target = format!("/v1/{database}:bulk");
+    (0..documents).step_by(BULK_OPERATIONS).map(move |first| {
+        let operation = |number| {
+            let (key, value) = (format!("d{number:07}"), document(number));
+            format!(r#"{{"op":"put","table":"document","key":["{key}"],"value":{value}}}"#)
+        };
+        let numbers = first..documents.min(first + BULK_OPERATIONS);
+        let operations: Vec<String> = numbers.map(operation).collect();
+        request("POST", &target, Some(&format!(r#"{{"operations":[{}]}}"#, operations.join(","))))
+    })
 }
 
 /// Strong GETs beside a bare server's.

@@ -10,7 +10,7 @@ use crate::format::{data_of, folder_of, format_folders, fresh_id};
 use crate::guarded_process::{GuardedProcess, OBEYS_WITHIN, wait_until};
 use crate::jars::{self, Jars};
 use crate::java::Java;
-use crate::launch::{Launcher, wait_until_ready};
+use crate::launch::{Compilation, Launcher, wait_until_ready};
 use crate::ports;
 use crate::secured::{Secured, authority_of};
 use crate::state::{BrokerState, ClientListener, ClusterState, Pace};
@@ -38,6 +38,8 @@ pub struct BrokerSettings {
     pub secured: Option<Secured>,
     /// How long it lives.
     pub lifetime: Lifetime,
+    /// How its code is compiled, until it is opened anew.
+    pub compilation: Compilation,
 }
 
 /// How long brokers live.
@@ -90,7 +92,8 @@ impl KafkaBrokers {
         let java = Java::find()?;
         let jars = jars::fetch(&java)?;
         let archive = archive_flags(&java, &jars);
-        KafkaBrokers::start_with(settings, &Launcher { java, jars, archive })
+        let compilation = settings.compilation;
+        KafkaBrokers::start_with(settings, &Launcher { java, jars, archive, compilation })
     }
 
     fn start_with(
@@ -157,7 +160,7 @@ impl KafkaBrokers {
         let java = Java::find()?;
         let jars = jars::fetch(&java)?;
         let archive = archive_flags(&java, &jars);
-        let launcher = Launcher { java, jars, archive };
+        let launcher = Launcher { java, jars, archive, compilation: Compilation::Quick };
         let inner = Mutex::new(Inner { state, guards: BTreeMap::new(), is_kept: false });
         Ok(KafkaBrokers { folder, lifetime: Lifetime::UntilEnded, launcher, inner })
     }
@@ -412,9 +415,11 @@ fn make_archive(java: &Java, jars: &Jars, file: &Path) -> Result<(), BrokersErro
         clients: 0,
         secured: None,
         lifetime: Lifetime::OfThisProcess,
+        compilation: Compilation::Quick,
     };
     let archive = archive::make_flags(&scratch);
-    let launcher = Launcher { java: java.clone(), jars: jars.clone(), archive };
+    let (java, jars, compilation) = (java.clone(), jars.clone(), settings.compilation);
+    let launcher = Launcher { java, jars, archive, compilation };
     let brokers = KafkaBrokers::start_with(&settings, &launcher)?;
     brokers.stop(1)?;
     drop(brokers);

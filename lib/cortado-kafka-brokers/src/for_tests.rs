@@ -3,6 +3,7 @@
 use crate::brokers::{BrokerSettings, KafkaBrokers, Lifetime};
 use crate::cache;
 use crate::error::BrokersError;
+use crate::launch::Compilation;
 use crate::secured::Secured;
 use crate::state::Pace;
 use std::env;
@@ -98,6 +99,7 @@ fn start_for_test(
         clients,
         secured,
         lifetime,
+        compilation: Compilation::Quick,
     });
     match settings.and_then(|settings| KafkaBrokers::start(&settings)) {
         Ok(brokers) => Some(brokers),

@@ -28,6 +28,7 @@ pub use for_tests::{
 };
 pub use guarded_process::GuardedProcess;
 pub use jars::are_fetched;
+pub use launch::Compilation;
 pub use ports::free as free_ports;
 pub use secured::Secured;
 pub use state::{BrokerState, ClientListener, Pace};

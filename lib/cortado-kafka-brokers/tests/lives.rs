@@ -1,7 +1,8 @@
 //! A broker is started, broken and removed; skipped where there is no Java or no Maven.
 
 use cortado_kafka_brokers::{
-    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace, brokers_for_test,
+    BrokerSettings, BrokerStatus, BrokersError, Compilation, KafkaBrokers, Lifetime, Pace,
+    brokers_for_test,
 };
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
@@ -20,6 +21,7 @@ fn settings(folder: &Path) -> BrokerSettings {
         clients: 0,
         secured: None,
         lifetime,
+        compilation: Compilation::Quick,
     }
 }
 

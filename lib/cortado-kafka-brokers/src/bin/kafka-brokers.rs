@@ -4,7 +4,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use cortado_kafka_brokers::{
-    BrokerSettings, BrokerStatus, BrokersError, KafkaBrokers, Lifetime, Pace,
+    BrokerSettings, BrokerStatus, BrokersError, Compilation, KafkaBrokers, Lifetime, Pace,
 };
 use std::error::Error;
 use std::io::Write;
@@ -100,6 +100,7 @@ fn run(line: &CommandLine) -> Result<(), BrokersError> {
                 clients: args.clients,
                 secured: None,
                 lifetime: Lifetime::UntilEnded,
+                compilation: Compilation::Quick,
             })?;
             show(&brokers);
             Ok(())

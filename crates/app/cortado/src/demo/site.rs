@@ -6,8 +6,8 @@ use super::stage::Stage;
 use crate::failure::Failure;
 use crate::output::for_shell;
 use cortado_kafka_brokers::{
-    BrokerSettings, BrokersError, GuardedProcess, KafkaBrokers, Lifetime, Pace, are_fetched,
-    cache_folder, free_ports,
+    BrokerSettings, BrokersError, Compilation, GuardedProcess, KafkaBrokers, Lifetime, Pace,
+    are_fetched, cache_folder, free_ports,
 };
 use cortado_model::with_causes;
 use parking_lot::Mutex;
@@ -78,6 +78,7 @@ impl Site {
             clients: 0,
             secured: None,
             lifetime: Lifetime::OfThisProcess,
+            compilation: Compilation::Quick,
         };
         let started = blocking(move || KafkaBrokers::start(&settings)).await;
         let brokers = match started {
