@@ -1,7 +1,7 @@
 //! What the log costs above its client: appends of 1 KiB to real brokers on this machine, through
 //! the log and through a bare pool of rdkafka producers, in one run.
 //!
-//! `cargo run --release -p cortado-log-kafka --example append_latency`
+//! `cargo run --release -p cortado-log-kafka --example kafka_append_latency`
 //! Rounds alternate, so that a slow moment of the machine meets both alike. Three brokers and the
 //! client share its cores: read the ratios, not the numbers.
 
