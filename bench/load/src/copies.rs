@@ -27,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "target")]
     directory: PathBuf,
     /// Documents of 1 KB in the one partition
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 100_000)]
     documents: usize,
     /// Writes a second, and as many reads
     #[arg(long, default_value_t = 50)]
@@ -43,7 +43,10 @@ pub(crate) struct Options {
 const DATABASE: &str = "copies";
 /// Requests at once; more would measure the generator.
 const CLIENTS: u32 = 8;
-const LOADERS: usize = 2;
+const LOADERS: usize = 4;
+/// Documents of one record of the log: a replica whose log has few records folds it, and copies
+/// nothing.
+const TOGETHER: usize = 8;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Latencies at rest and during copies, and the speed of the copies.
@@ -100,7 +103,7 @@ impl Rounds {
 
 /// Writes all documents.
 async fn load(site: &Site, options: &Options) -> anyhow::Result<()> {
-    let bulks: Requests = Rc::new(bulks(DATABASE, options.documents).collect());
+    let bulks: Requests = Rc::new(bulks(DATABASE, options.documents, TOGETHER).collect());
     let loaders = (0..LOADERS).map(|loader| {
         let (bulks, address) = (Rc::clone(&bulks), site.address());
         async move {

@@ -61,7 +61,7 @@ pub(crate) async fn bulk(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir_in(&options.directory)?;
     let cortado = Server::cortado(options, &directory.path().join("data")).await?;
     let puts = prepare(&cortado, options).await?;
-    let bulks: Requests = Rc::new(bulks("bench", options.documents).collect());
+    let bulks: Requests = Rc::new(bulks("bench", options.documents, BULK_OPERATIONS).collect());
     let record = document(1).into_bytes().repeat(BULK_OPERATIONS);
     let time = Duration::from_secs(options.seconds);
     let clients = options.clients.min(BULK_CLIENTS_MAX);
@@ -92,14 +92,20 @@ pub(crate) async fn bulk(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Requests that write so many documents into a database.
-pub(crate) fn bulks(database: &str, documents: usize) -> impl Iterator<Item = Vec<u8>> {
+///
+/// * `together`: how many in a request.
+pub(crate) fn bulks(
+    database: &str,
+    documents: usize,
+    together: usize,
+) -> impl Iterator<Item = Vec<u8>> {
     let target = format!("/v1/{database}:bulk");
-    (0..documents).step_by(BULK_OPERATIONS).map(move |first| {
+    (0..documents).step_by(together).map(move |first| {
         let operation = |number| {
             let (key, value) = (format!("d{number:07}"), document(number));
             format!(r#"{{"op":"put","table":"document","key":["{key}"],"value":{value}}}"#)
         };
-        let numbers = first..documents.min(first + BULK_OPERATIONS);
+        let numbers = first..documents.min(first + together);
         let operations: Vec<String> = numbers.map(operation).collect();
         request("POST", &target, Some(&format!(r#"{{"operations":[{}]}}"#, operations.join(","))))
     })

@@ -44,17 +44,20 @@ pub fn next_steps(
     decided.collect()
 }
 
-/// What waits, by what it waits for, with one partition for all: a thousand that wait for the same
-/// are one line.
+/// What waits, by what it waits for, with the partition that is furthest behind for all: a thousand
+/// that wait for the same are one line.
 pub fn waiting(decisions: &[MoveDecision]) -> Vec<(MoveWait, PartitionId, usize)> {
-    let mut groups: BTreeMap<MoveWait, (PartitionId, usize)> = BTreeMap::new();
-    for decision in decisions {
-        if let MoveStep::Wait(wait) = &decision.step {
-            let group = groups.entry(wait.without_numbers()).or_insert((decision.partition, 0));
-            group.1 += 1;
+    let mut groups: BTreeMap<MoveWait, (MoveWait, PartitionId, usize)> = BTreeMap::new();
+    for MoveDecision { partition, step, .. } in decisions {
+        if let MoveStep::Wait(wait) = *step {
+            let group = groups.entry(wait.without_numbers()).or_insert((wait, *partition, 0));
+            if wait > group.0 {
+                (group.0, group.1) = (wait, *partition);
+            }
+            group.2 += 1;
         }
     }
-    groups.into_iter().map(|(wait, (first, partitions))| (wait, first, partitions)).collect()
+    groups.into_values().collect()
 }
 
 /// What has to be known of nodes beside partitions: nothing is begun towards one that is not there,

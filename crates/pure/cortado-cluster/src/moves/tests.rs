@@ -302,6 +302,15 @@ fn so_many_copies_at_a_time_and_the_most_urgent_first() {
             "n1 leads generation 7, who may claim: n1, n2, n3",
         ]
     );
+    // Of all that wait for the same, the one that is furthest behind is told.
+    let copies = |number, lag| MovingPartition {
+        partition: p(number),
+        ..partition().with(4, lag).at(MoveStage::Copying, 1, &[1, 2, 3])
+    };
+    let three = [copies(0, 500), copies(1, 2_000), copies(2, 700)];
+    let furthest = MoveWait::Copying { node: n(4), lag_records: 2_000 };
+    let decisions = next_steps(&change, &three, &members(), &members());
+    assert_eq!(waiting(&decisions), [(furthest, p(1), 3)]);
 }
 
 #[test]
