@@ -4,7 +4,7 @@
 
 use crate::connection::{Connection, request};
 use crate::server::Server;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use cortado_kafka_brokers::{BrokerSettings, Compilation, KafkaBrokers, Lifetime, Pace};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -135,13 +135,21 @@ impl Site {
     ) -> anyhow::Result<()> {
         let path = format!("/admin/v1/databases/{database}");
         let body = format!(r#"{{"partitions":{partitions},"replication":{replication}}}"#);
-        let mut connection = Connection::open(self.address()).await?;
-        let made = connection.exchange(&request("PUT", &path, Some(&body))).await?;
-        ensure!(made == 201, "the database was not created: {made}");
+        self.make(&request("PUT", &path, Some(&body))).await?;
         let table = format!("{path}/tables/document");
-        let made = connection.exchange(&request("PUT", &table, Some(r#"{"key":["id"]}"#))).await?;
-        ensure!(made == 201, "the table was not created: {made}");
-        Ok(())
+        self.make(&request("PUT", &table, Some(r#"{"key":["id"]}"#))).await
+    }
+
+    /// Repeats a declaration as long as its outcome is open: brokers may take long for many topics.
+    async fn make(&self, declaration: &[u8]) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.address()).await?;
+        loop {
+            match connection.exchange(declaration).await? {
+                200 | 201 => return Ok(()),
+                503 => sleep(Duration::from_millis(50)).await,
+                refused => bail!("a declaration was answered {refused}"),
+            }
+        }
     }
 
     /// What the router answers to a GET.
