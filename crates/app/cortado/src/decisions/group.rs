@@ -64,7 +64,8 @@ impl Group {
     pub(super) fn of_node(&self) -> String {
         let last = self.events.last().unwrap_or_else(|| self.first());
         let EventAnswer { time, node, what, .. } = last;
-        let named = if what.starts_with(node.as_str()) { String::new() } else { format!("{node}: ") };
+        let names_itself = what.starts_with(node.as_str());
+        let named = if names_itself { String::new() } else { format!("{node}: ") };
         let often = match self.events.len() {
             1 => String::new(),
             times => format!(" ({times} times since {})", self.first().time),
