@@ -11,6 +11,6 @@ mod topics;
 
 pub use admin_call::AdminCallError;
 pub use delivery::{DeliveryStatus, delivery_status};
-pub use offsets::{ListedOffset, OffsetEdge, list_offsets};
+pub use offsets::{ListedOffset, OffsetEdge, OffsetError, list_offsets};
 pub use poll::{FetchPlace, PartitionPoll, PollUnavailable, Polled};
 pub use topics::{BrokerNode, DescribedPartition, DescribedTopic, describe_topics};

@@ -24,9 +24,26 @@ pub struct ListedOffset {
     pub topic: String,
     /// The number of the partition.
     pub partition: i32,
-    /// The offset, and the leader epoch that belongs to it if the broker told one; or the error's
-    /// code.
-    pub found: Result<(u64, Option<u32>), i32>,
+    /// The offset, and the leader epoch that belongs to it if the broker told one.
+    pub found: Result<(u64, Option<u32>), OffsetError>,
+}
+
+/// Why one partition's offset is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OffsetError {
+    /// No broker has told it: librdkafka names no error then.
+    #[error("the broker that leads it has not answered")]
+    NotTold,
+    /// The request failed, or was refused.
+    #[error("{text} ({name}, error {code})")]
+    Failed {
+        /// The code of the Kafka protocol, or a negative one of librdkafka.
+        code: i32,
+        /// As librdkafka calls it, such as `LEADER_NOT_AVAILABLE`.
+        name: String,
+        /// What librdkafka says of it.
+        text: String,
+    },
 }
 
 /// Asks where `partitions` (topic and number) begin or end, all of them at once.
@@ -88,7 +105,31 @@ unsafe fn listed(info: *const sys::rd_kafka_ListOffsetsResultInfo_t) -> ListedOf
         ListedOffset {
             topic: text_of((*found).topic),
             partition: (*found).partition,
-            found: offset.map(|offset| (offset, epoch)).ok_or(code as i32),
+            found: offset.map(|offset| (offset, epoch)).ok_or_else(|| error_of(code)),
         }
+    }
+}
+
+fn error_of(code: sys::rd_kafka_resp_err_t) -> OffsetError {
+    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return OffsetError::NotTold;
+    }
+    // SAFETY: both texts are terminated, and live as long as the process.
+    let (name, text) =
+        unsafe { (text_of(sys::rd_kafka_err2name(code)), text_of(sys::rd_kafka_err2str(code))) };
+    OffsetError::Failed { code: code as i32, name, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_by_its_name_and_none_is_no_error_zero() {
+        let code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        let text = error_of(code).to_string();
+        assert_eq!(text, "Broker: Leader not available (LEADER_NOT_AVAILABLE, error 5)");
+        let none = error_of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_eq!(none, OffsetError::NotTold);
     }
 }

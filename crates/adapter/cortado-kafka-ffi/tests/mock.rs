@@ -168,7 +168,7 @@ fn edges_of_several_partitions_come_in_one_answer() {
             (listed.partition, listed.found.map(|(offset, _)| offset))
         };
         let mut offsets: Vec<_> = listed.into_iter().map(offset).collect();
-        offsets.sort_unstable();
+        offsets.sort_by_key(|(partition, _)| *partition);
         offsets
     };
     assert_eq!(ask(&[], OffsetEdge::End), []);

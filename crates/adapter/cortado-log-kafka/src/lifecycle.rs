@@ -294,10 +294,17 @@ impl Lifecycle {
                 Err(error) => error.to_string(),
             };
             if Instant::now() > until {
+                let why = self.asked_in_vain(&why);
                 return Err(LogReadError::Unavailable(io::Error::other(why)));
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn asked_in_vain(&self, why: &str) -> String {
+        let KafkaSettings { bootstrap_servers, call_timeout, .. } = &self.settings;
+        let waited = call_timeout.as_secs_f64();
+        format!("{why}; asked for {waited} s, of the brokers known from {bootstrap_servers}")
     }
 }
 
@@ -320,10 +327,10 @@ fn edge_of(listed: &[ListedOffset], place: &(Arc<str>, i32)) -> Result<(u64, Opt
     let (topic, number) = place;
     let mut listed = listed.iter();
     let found = listed.find(|listed| *listed.topic == **topic && listed.partition == *number);
-    match found.map(|listed| listed.found) {
-        Some(Ok(edge)) => Ok(edge),
-        Some(Err(code)) => Err(format!("partition {number} of {topic}: error {code}")),
-        None => Err(format!("partition {number} of {topic} was not told")),
+    match found.map(|listed| &listed.found) {
+        Some(Ok(edge)) => Ok(*edge),
+        Some(Err(error)) => Err(format!("partition {number} of topic {topic}: {error}")),
+        None => Err(format!("partition {number} of topic {topic}: no broker tells its offsets")),
     }
 }
 

@@ -228,7 +228,7 @@ mod tests {
     fn a_server_that_answered_is_not_asked_for_whether_it_runs() {
         let silent = unavailable(AttemptError::Transport("connection refused".into()));
         check(&silent, Exit::Refused, &["is the server running?"]);
-        let no_leader = unavailable(answered(Code::Unavailable, 503));
+        let no_leader = unavailable(answered(Code::NoLeader, 503));
         check(&no_leader, Exit::Refused, &["`cortado status` shows"]);
         // A proxy's answer says nothing about the server behind it.
         let problem = Problem { code: "http_502".to_owned(), status: 502, ..Problem::default() };

@@ -177,7 +177,9 @@ codes! {
     Internal = "internal", "Internal server error";
     /// Too much is in flight.
     Overloaded = "overloaded", "The server is overloaded";
-    /// No replica leads the partition, or can serve the read as promised.
+    /// No replica leads the partition: between two leaders, or for longer.
+    NoLeader = "no_leader", "No replica leads the partition";
+    /// No replica can serve the read as promised, or the cluster's own documents cannot be read.
     Unavailable = "unavailable", "No replica can serve the request now";
     /// Replicas have different histories, and an operator must choose.
     Disputed = "disputed", "The partition's replicas have different histories";

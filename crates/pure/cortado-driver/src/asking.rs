@@ -11,6 +11,8 @@ const PAUSE_MS: u64 = 10;
 const PAUSE_DOUBLINGS_MAX: u32 = 3;
 /// Where it is not.
 const PAUSE_MS_PATIENT: u64 = 1_000;
+/// Where there was no other replica to ask: one may have been placed since.
+const PAUSE_MS_ALONE: u64 = 10_000;
 /// A question that was not answered in this time never will be.
 const ANSWER_MS_MAX: u64 = 1_000;
 
@@ -40,14 +42,14 @@ impl Asking {
     }
 
     /// `false` if it was another time's question.
-    pub(crate) fn answered(&mut self, job: JobId, now: Millis, urgent: bool) -> bool {
+    pub(crate) fn answered(&mut self, job: JobId, now: Millis, urgency: Option<Urgency>) -> bool {
         if self.open.take_if(|(asked, _)| *asked == job).is_none() {
             return false;
         }
-        let pause_ms = if urgent {
-            PAUSE_MS << self.answers.min(PAUSE_DOUBLINGS_MAX)
-        } else {
-            PAUSE_MS_PATIENT
+        let pause_ms = match urgency {
+            Some(Urgency::Now) => PAUSE_MS << self.answers.min(PAUSE_DOUBLINGS_MAX),
+            Some(Urgency::Soon) | None => PAUSE_MS_PATIENT,
+            Some(Urgency::Sometime) => PAUSE_MS_ALONE,
         };
         self.next = now.plus(pause_ms);
         self.answers = self.answers.saturating_add(1);
@@ -60,6 +62,7 @@ impl Asking {
 pub(crate) enum Urgency {
     Now,
     Soon,
+    Sometime,
 }
 
 /// A claimant's histories and those of others.
@@ -78,7 +81,7 @@ pub(crate) enum Comparing {
     /// It has opened its generation, and no replica has answered. Compares with the first to do so.
     Unverified {
         own: Folded,
-        /// There is no other replica.
+        /// There was no other replica.
         alone: bool,
     },
     /// It does not open it: another one must claim the next.

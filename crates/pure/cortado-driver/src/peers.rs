@@ -60,8 +60,8 @@ impl<C> Life<C> {
         answers: &PeerAnswers,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
-        let urgent = self.asks() == Some(Urgency::Now);
-        if !self.asking.answered(job, turn.clock(), urgent) {
+        let urgency = self.asks();
+        if !self.asking.answered(job, turn.clock(), urgency) {
             return Ok(());
         }
         self.end_comparison();
@@ -240,7 +240,8 @@ impl<C> Life<C> {
     /// How soon it needs to know how the others stand, if at all.
     fn asks(&self) -> Option<Urgency> {
         let compares = match self.comparing {
-            Comparing::Done | Comparing::Unverified { alone: true, .. } => None,
+            Comparing::Done => None,
+            Comparing::Unverified { alone: true, .. } => Some(Urgency::Sometime),
             Comparing::BeforeOpening { .. } => Some(Urgency::Now),
             Comparing::Unverified { alone: false, .. } | Comparing::Diverged { .. } => {
                 Some(Urgency::Soon)

@@ -113,6 +113,17 @@ impl Catalog {
         self.nodes.values().filter(|facts| !facts.removed).map(|facts| facts.node)
     }
 
+    /// How many replicas the partitions of a database should have when `leaving` is no member any
+    /// more. A cluster that is smaller than the journal wants has one of it on each node.
+    pub(crate) fn replication_without(&self, database: &Database, leaving: Option<NodeId>) -> u32 {
+        if database.name != JOURNAL {
+            return database.replication;
+        }
+        // A cluster has far fewer nodes than numbers for them.
+        let left = self.members().filter(|node| Some(*node) != leaving).count() as u32;
+        database.replication.min(left.max(1))
+    }
+
     /// What a node has registered; `None` if it never has.
     pub fn node(&self, node: NodeId) -> Option<&NodeFacts> {
         self.nodes.get(&node)

@@ -19,6 +19,7 @@ mod request;
 mod resolving;
 mod search;
 mod standstill;
+mod standstills;
 mod status;
 mod tables;
 mod upgrade;
@@ -96,6 +97,8 @@ struct Door {
     /// How fast the bytes of planned changes come, and since when that is measured.
     rates: Mutex<BTreeMap<ChangeId, RateMeter>>,
     began: Instant,
+    /// What requests have found out about partitions that nothing serves.
+    standstills: standstills::Standstills,
 }
 
 impl Gateway {
@@ -103,8 +106,9 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
         let (turn, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (rates, began) = (Mutex::default(), Instant::now());
-        let confirmed = AsyncMutex::default();
-        Gateway { door: Arc::new(Door { parts, turn, ending, confirmed, rates, began }) }
+        let (confirmed, standstills) = Default::default();
+        let door = Door { parts, turn, ending, confirmed, rates, began, standstills };
+        Gateway { door: Arc::new(door) }
     }
 
     /// How fast the bytes of a change come, as far as they were looked at here.

@@ -45,6 +45,15 @@ pub enum NotReady {
     /// The process does not know where requests go, or knows it from long ago.
     #[error("_cluster is not read to its end: look at the brokers, and at the way to them")]
     CatalogNotRead,
+    /// The log of `_cluster` holds what this build cannot read.
+    #[error("_cluster was written by a newer version: upgrade this process")]
+    TooOld,
+    /// Replicas of `_cluster` have different histories, this process's is one of them.
+    #[error(
+        "the history of _cluster is disputed: `cortado partition resolve _cluster/0` shows the \
+         histories, and lets one go on, which this process then follows"
+    )]
+    CatalogDisputed,
     /// No request finds its way.
     #[error("no node of the cluster is reached: look at the nodes, and at the way to them")]
     NoNodeReached,

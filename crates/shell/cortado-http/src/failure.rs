@@ -83,9 +83,10 @@ impl Failure {
     }
 
     /// The same once the client's own deadline has passed: `deadline_passed` in place of
-    /// `unavailable` or `outcome_unknown`.
+    /// `no_leader`, `unavailable` or `outcome_unknown`.
     pub(crate) fn into_late(mut self) -> Failure {
-        if [Code::Unavailable, Code::OutcomeUnknown].contains(&self.0.code) {
+        let open = [Code::NoLeader, Code::Unavailable, Code::OutcomeUnknown];
+        if open.contains(&self.0.code) {
             self.0.code = Code::DeadlinePassed;
         }
         self

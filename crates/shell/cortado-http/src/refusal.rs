@@ -10,11 +10,15 @@ use cortado_document::{
 };
 use cortado_gateway::{
     AdminError, InvalidDeclaration, NotDoneWhy, Obstacle, ReadError, Standstill, Uncertainty,
-    UnknownReason, WriteError,
+    UnknownReason, Unserved, WriteError,
 };
 use cortado_model::{Etag, StoreError, with_causes};
 use cortado_node::NodeError;
 use cortado_wire::{Code, Outcome, Reason};
+
+/// What a client can do where no replica leads.
+const WITHOUT_LEADER: &str = "retry: the next leader serves within seconds; if this lasts, \
+    `cortado explain DATABASE/PARTITION` says why no node leads";
 
 /// Why a write was not acknowledged.
 ///
@@ -27,7 +31,7 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
         WriteError::KeyReused => Failure::new(Code::IdempotencyKeyReused, detail),
         WriteError::TooLarge { .. } => Failure::new(Code::TransactionTooLarge, detail),
         WriteError::NotDone { why, retry_after_ms } => {
-            Failure::new(code_of_not_done(why), detail).with_retry_after_ms(retry_after_ms)
+            of_unserved(code_of_not_done(why), detail, retry_after_ms)
         }
         WriteError::DeadlineBefore => Failure::new(Code::DeadlinePassed, detail),
         WriteError::NoSuchDatabase => Failure::new(Code::NoSuchDatabase, detail),
@@ -45,9 +49,18 @@ pub(crate) fn of_write(error: WriteError) -> Failure {
     }
 }
 
+/// What may be served later.
+fn of_unserved(code: Code, detail: String, retry_after_ms: u64) -> Failure {
+    let detail = match code {
+        Code::NoLeader => format!("{detail}; {WITHOUT_LEADER}"),
+        _ => detail,
+    };
+    Failure::new(code, detail).with_retry_after_ms(retry_after_ms)
+}
+
 fn code_of_not_done(why: NotDoneWhy) -> Code {
     match why {
-        NotDoneWhy::NoLeader => Code::Unavailable,
+        NotDoneWhy::NoLeader => Code::NoLeader,
         NotDoneWhy::StandsStill(why) => code_of_standstill(why),
         NotDoneWhy::Overloaded => Code::Overloaded,
         NotDoneWhy::IdempotencyBudget => Code::IdempotencyBudget,
@@ -71,13 +84,14 @@ fn code_of_obstacle(why: &Obstacle) -> Code {
     match why {
         Obstacle::Write(WriteError::NotDone { why, .. }) => code_of_not_done(*why),
         Obstacle::Read(ReadError::StandsStill { why, .. }) => code_of_standstill(*why),
+        Obstacle::Read(ReadError::Unserved { why: Unserved::NoLeader, .. })
+        | Obstacle::NoLeader => Code::NoLeader,
         Obstacle::Read(_)
         | Obstacle::Write(_)
         | Obstacle::Stored(_)
         | Obstacle::Behind
         | Obstacle::Log(_)
         | Obstacle::LogLate
-        | Obstacle::NoLeader
         | Obstacle::NoStepDown(_)
         | Obstacle::Ending => Code::Unavailable,
     }
@@ -190,8 +204,11 @@ pub(crate) fn of_read(error: ReadError, is_late: bool) -> Failure {
     let detail = error.to_string();
     match error {
         ReadError::Unserved { .. } if is_late => Failure::new(Code::DeadlinePassed, detail),
+        ReadError::Unserved { why: Unserved::NoLeader, retry_after_ms } => {
+            of_unserved(Code::NoLeader, detail, retry_after_ms)
+        }
         ReadError::Unserved { retry_after_ms, .. } => {
-            Failure::new(Code::Unavailable, detail).with_retry_after_ms(retry_after_ms)
+            of_unserved(Code::Unavailable, detail, retry_after_ms)
         }
         ReadError::StandsStill { why, retry_after_ms } => {
             Failure::new(code_of_standstill(why), detail).with_retry_after_ms(retry_after_ms)
@@ -258,7 +275,7 @@ pub(crate) fn of_admin(error: AdminError, conflict: Code) -> Failure {
             Failure::new(conflict, detail).with_reasons(reasons.into_iter().map(reason).collect())
         }
         AdminError::NotDone { why, retry_after_ms } => {
-            Failure::new(code_of_obstacle(&why), detail).with_retry_after_ms(retry_after_ms)
+            of_unserved(code_of_obstacle(&why), detail, retry_after_ms)
         }
         AdminError::Unknown(why) => {
             let next = match why {
@@ -315,6 +332,28 @@ mod tests {
         check(&admin(Uncertainty::Write(UnknownReason::LogFailed)), "repeat the request");
         check(&admin(Uncertainty::NotVisible), "repeat the request");
         check(&admin(Uncertainty::LeaderSilent), "shows who leads the partition");
+    }
+
+    #[test]
+    fn who_finds_no_leader_is_told_what_to_do() {
+        let check = |failure: Failure| {
+            assert_eq!(failure.code(), Code::NoLeader);
+            assert!(failure.detail().contains("retry: the next leader"), "{}", failure.detail());
+            assert!(failure.into_late().code() == Code::DeadlinePassed);
+        };
+        let retry_after_ms = 1_000;
+        let none = NotDoneWhy::NoLeader;
+        let write = || WriteError::NotDone { why: none, retry_after_ms };
+        let read = || ReadError::Unserved { why: Unserved::NoLeader, retry_after_ms };
+        check(of_write(write()));
+        check(of_read(read(), false));
+        for why in [Obstacle::NoLeader, Obstacle::Write(write()), Obstacle::Read(read())] {
+            check(of_admin(AdminError::NotDone { why, retry_after_ms }, Code::Conflict));
+        }
+        // Replicas that lag are another matter.
+        let why = Unserved::SessionAhead;
+        let behind = of_read(ReadError::Unserved { why, retry_after_ms }, false);
+        assert_eq!(behind.code(), Code::Unavailable);
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) fn of_code(code: Code) -> StatusCode {
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::Disputed | Code::NeedsUpgrade | Code::LogDrift => StatusCode::SERVICE_UNAVAILABLE,
         Code::Overloaded
+        | Code::NoLeader
         | Code::Unavailable
         | Code::LogUnavailable
         | Code::ReadOnly

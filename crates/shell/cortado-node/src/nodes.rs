@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
 use cortado_cluster::{NextLife, NodeLife};
+use cortado_driver::ReplicaRole;
 use cortado_gateway::{Catalog, Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
@@ -248,12 +249,19 @@ impl Nodes {
             return Err(NotReady::CatalogNotRead);
         };
         let host = router.node.host();
-        let replica = host.routes.route(PartitionId::CLUSTER).replica();
-        let follows = replica.is_some_and(|replica| {
-            let is_behind = replica.behind_ms(host.clock.steady()) > ROUTER_BEHIND_MS;
-            replica.role().is_readable() && !is_behind
-        });
-        if !follows || host.cluster.catalog.newest().members().next().is_none() {
+        let Some(replica) = host.routes.route(PartitionId::CLUSTER).replica() else {
+            return Err(NotReady::CatalogNotRead);
+        };
+        let role = replica.role();
+        if role == ReplicaRole::NeedsUpgrade {
+            return Err(NotReady::TooOld);
+        }
+        if role == ReplicaRole::Disputed {
+            return Err(NotReady::CatalogDisputed);
+        }
+        let is_behind = replica.behind_ms(host.clock.steady()) > ROUTER_BEHIND_MS;
+        let has_nodes = host.cluster.catalog.newest().members().next().is_some();
+        if !role.is_readable() || is_behind || !has_nodes {
             return Err(NotReady::CatalogNotRead);
         }
         let PlaceUsage { known, connected, .. } = router.place.usage();

@@ -15,11 +15,18 @@ const NAMED_MAX: usize = 8;
 #[derive(Debug)]
 pub(super) struct Group {
     events: Vec<EventAnswer>,
+    place: u64,
 }
 
 impl Group {
-    pub(super) fn of(event: EventAnswer) -> Group {
-        Group { events: vec![event] }
+    /// * `place`: where in the journal its first one stands.
+    pub(super) fn of(event: EventAnswer, place: u64) -> Group {
+        Group { events: vec![event], place }
+    }
+
+    /// Where in the journal its first one stands.
+    pub(super) fn place(&self) -> u64 {
+        self.place
     }
 
     /// The one that stands for all.
@@ -38,8 +45,32 @@ impl Group {
             && is_together(&first.time, &event.time)
     }
 
+    /// Whether `event` says again of a node what was said of it before, at whatever time.
+    pub(super) fn takes_of_node(&self, event: &EventAnswer) -> bool {
+        let first = self.first();
+        first.node == event.node && without_numbers(&first.what).eq(without_numbers(&event.what))
+    }
+
     pub(super) fn add(&mut self, event: EventAnswer) {
         self.events.push(event);
+    }
+
+    pub(super) fn with(mut self, event: EventAnswer) -> Group {
+        self.add(event);
+        self
+    }
+
+    /// A line about a node: the last time, and how often it was so.
+    pub(super) fn of_node(&self) -> String {
+        let last = self.events.last().unwrap_or_else(|| self.first());
+        let EventAnswer { time, node, what, .. } = last;
+        let names_itself = what.starts_with(node.as_str());
+        let named = if names_itself { String::new() } else { format!("{node}: ") };
+        let often = match self.events.len() {
+            1 => String::new(),
+            times => format!(" ({times} times since {})", self.first().time),
+        };
+        format!("{time}  {named}{what}{often}")
     }
 
     /// Behind which a reader goes on.
@@ -150,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_differs_by_partition_is_not_told_of_all() {
-        let mut group = Group::of(claim(0, 1_000, 0));
+        let mut group = Group::of(claim(0, 1_000, 0), 1);
         group.add(claim(1, 1_000, 0));
         assert_eq!(group.by_hand(), "cortado handoff DATABASE/PARTITION --to n2, for each");
         let by_hand = "cortado handoff geo/2 --to n3".to_owned();
@@ -161,7 +192,7 @@ mod tests {
 
     #[test]
     fn one_failover_of_many_partitions_is_one_group() {
-        let mut group = Group::of(claim(0, 1_000, 0));
+        let mut group = Group::of(claim(0, 1_000, 0), 1);
         for partition in 1..20 {
             let next = claim(partition, 1_000 + partition, partition / 2);
             assert!(group.takes(&next), "{partition}");
@@ -189,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_decided_again_names_its_partition_once() {
-        let mut group = Group::of(claim(3, 1_000, 0));
+        let mut group = Group::of(claim(3, 1_000, 0), 1);
         let undo = "cortado handoff geo/3 --to n2".to_owned();
         group.add(EventAnswer { undo, ..claim(3, 1_000, 1) });
         assert_eq!(group.about(), "geo/3  (2 times) ");
@@ -204,7 +235,7 @@ mod tests {
 
     #[test]
     fn one_decision_is_told_as_it_is() {
-        let group = Group::of(claim(3, 1_000, 0));
+        let group = Group::of(claim(3, 1_000, 0), 1);
         assert_eq!(group.about(), "geo/3  ");
         assert_eq!(group.by_hand(), "cortado handoff geo/3 --to n2");
     }

@@ -17,6 +17,7 @@ use crate::private_files;
 use crate::process_metrics::metrics_of_process;
 use crate::reserve_task::ReserveTask;
 use cortado_http::{Limits, Options, Server};
+use cortado_log::{LogReadError, VerifyError};
 use cortado_log_kafka::{KafkaBeats, KafkaLog, KafkaSettings};
 use cortado_metrics::Registry;
 use cortado_model::{DatabaseId, NodeId, with_causes};
@@ -331,6 +332,14 @@ fn not_joined(error: &StartError, settings: &ServeSettings) -> Failure {
             | IdentityError::DataForeign { .. }
             | IdentityError::LogForeign { .. },
         ) => failure.next("check kafka and prefix, or choose another folder with --data"),
+        StartError::Identity(
+            IdentityError::LogUnverified(VerifyError::Unavailable(_))
+            | IdentityError::LogUnreadable(LogReadError::Unavailable(_)),
+        ) => failure.next(format!(
+            "check that the brokers of `kafka` ({}) run, lead topic {}-cluster, and are reached \
+             from here under the names that they advertise (advertised.listeners)",
+            kafka.bootstrap_servers, kafka.topic_prefix
+        )),
         StartError::Identity(IdentityError::LogUnverified(_)) => {
             failure.next("docs/operations/kafka.md says what a topic must be like")
         }

@@ -37,8 +37,9 @@ pub enum PlanError {
     },
     /// A partition could not have as many replicas as it should.
     #[error(
-        "{partition} has {replication} replicas, and {nodes} nodes would be left: add a node, or \
-         lower the replication"
+        "{partition} has {replication} replicas, and {nodes} nodes would be left: add a node \
+         first. The replication of a database cannot be lowered: one that may have fewer replicas \
+         is exported, dropped, and made anew with them"
     )]
     TooFewNodes {
         /// Which.

@@ -166,6 +166,37 @@ fn answers_are_awaited_with_a_bound_and_the_first_that_comes_is_compared() {
 }
 
 #[test]
+fn who_opens_alone_compares_with_the_replica_that_is_placed_later() {
+    let mut rig = claiming();
+    let answer_of = |rig: &mut Rig, job, heard: &[PeerStanding], placed| {
+        let heard = heard.to_vec();
+        rig.on(Event::Peers(job, PeerAnswers { heard, unheard: 0, placed, may_claim: true }));
+        rig.settle();
+    };
+    let job = take_question(&mut rig).expect("it asks");
+    answer_of(&mut rig, job, &[], 1);
+    assert!(rig.append() && rig.driver.is_unverified(), "nobody is waited for");
+    pass(&mut rig, 10);
+    let job = take_question(&mut rig).expect("it asks on");
+    answer_of(&mut rig, job, &[], 1);
+    for _ in 0..2 {
+        pass(&mut rig, 9_999);
+        assert_eq!(take_question(&mut rig), None, "there may be none for years");
+        pass(&mut rig, 1);
+        let job = take_question(&mut rig).expect("it asks now and then");
+        answer_of(&mut rig, job, &[], 1);
+        assert!(rig.driver.is_unverified());
+    }
+    pass(&mut rig, 10_000);
+    let job = take_question(&mut rig).expect("it asks now and then");
+    let comes = [peer(&rig, 2)];
+    answer_of(&mut rig, job, &comes, 2);
+    assert!(!rig.driver.is_unverified());
+    pass(&mut rig, 60_000);
+    assert_eq!(take_question(&mut rig), None, "it knows");
+}
+
+#[test]
 fn who_finds_another_history_when_it_leads_says_so_and_a_person_decides() {
     let mut rig = claiming();
     let job = take_question(&mut rig).expect("it asks");

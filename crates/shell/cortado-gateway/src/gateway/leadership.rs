@@ -4,7 +4,7 @@
 
 use super::admin_error::{AdminError, Obstacle, Uncertainty, not_done};
 use super::pins::PinChange;
-use super::read::Wanted;
+use super::read::{Wanted, stands_still};
 use super::search::Search;
 use super::status::{Reports, leader_of, replicas_of};
 use super::{Consistency, Gateway, ReadOptions};
@@ -136,7 +136,8 @@ impl Gateway {
         {
             return Err(AdminError::NodeDrained);
         }
-        while self.may_go_on(partition, deadline)? {
+        let begun = Instant::now();
+        while self.may_go_on(partition, begun, deadline)? {
             let reports = self.reports(Some(database.id)).await;
             if let Some(to) = to {
                 let could = could_lead(&reports, partition, to);
@@ -165,8 +166,8 @@ impl Gateway {
         to: NodeId,
         deadline: Instant,
     ) -> Result<(), AdminError> {
-        let mut search = Search::new(self, partition);
-        while self.may_go_on(partition, deadline)? {
+        let (mut search, begun) = (Search::new(self, partition), Instant::now());
+        while self.may_go_on(partition, begun, deadline)? {
             let Some((_, target)) = search.next() else {
                 search.wait(None, deadline).await;
                 continue;
@@ -195,10 +196,18 @@ impl Gateway {
     /// Whether it is of use to look for a leader any longer.
     ///
     /// # Errors
-    /// It never will be.
-    fn may_go_on(&self, partition: PartitionId, deadline: Instant) -> Result<bool, AdminError> {
+    /// It never will be, or not before an operator has done something.
+    fn may_go_on(
+        &self,
+        partition: PartitionId,
+        begun: Instant,
+        deadline: Instant,
+    ) -> Result<bool, AdminError> {
         if self.is_ending() {
             return Err(not_done(Obstacle::Ending));
+        }
+        if let Some(why) = self.lasting_standstill(partition, begun) {
+            return Err(not_done(stands_still(why)));
         }
         if self.exists(partition.database) {
             Ok(Instant::now() < deadline)
@@ -233,8 +242,8 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<(), AdminError> {
         let partition = partition_of(database, partition)?;
-        let mut search = Search::new(self, partition);
-        while self.may_go_on(partition, deadline)? {
+        let (mut search, begun) = (Search::new(self, partition), Instant::now());
+        while self.may_go_on(partition, begun, deadline)? {
             let known = match search.next() {
                 None => None,
                 Some((_, target)) => match target.verify(partition, deadline).await {

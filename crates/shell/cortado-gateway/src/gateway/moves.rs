@@ -328,7 +328,8 @@ pub(crate) fn targets_of(
     let located = movable(catalog).into_iter().filter_map(|partition| {
         let database = catalog.database_by_id(partition.database)?;
         let placement = Placement::new(database.placement(partition.number).to_vec())?;
-        Some(Located { partition, placed: Placed { placement, replication: database.replication } })
+        let replication = catalog.replication_without(database, kind.leaving());
+        Some(Located { partition, placed: Placed { placement, replication } })
     });
     let located: Vec<Located> = located.collect();
     let members = catalog.members().filter_map(|node| catalog.node(node));

@@ -4,7 +4,7 @@
 //! Source: docs/protocols/replication.md, "Reads".
 
 use super::search::Search;
-use super::{Consistency, Gateway, ReadError, ReadOptions, Served};
+use super::{Consistency, Gateway, ReadError, ReadOptions, Served, Standstill};
 use crate::catalog::{Database, Table};
 use cortado_cluster::{Repetition, RouteAttempt, RouteStep, TryOutcome};
 use cortado_model::{DocumentKey, NodeId, PartitionId, Scn, StoredDocument, TableId};
@@ -126,9 +126,7 @@ impl Gateway {
         let served = match served {
             Err(ReadError::Unserved { why, retry_after_ms }) => {
                 let standstill = self.standstill(partition, begun).await;
-                Err(standstill.map_or(ReadError::Unserved { why, retry_after_ms }, |why| {
-                    ReadError::StandsStill { why, retry_after_ms }
-                }))
+                Err(standstill.map_or(ReadError::Unserved { why, retry_after_ms }, stands_still))
             }
             served => served,
         };
@@ -149,7 +147,12 @@ impl Gateway {
     ) -> Result<(NodeId, Sight), ReadError> {
         let mut search = Search::new(self, partition);
         let mut attempt = RouteAttempt::new(Repetition::Harmless);
+        let begun = Instant::now();
         loop {
+            let stands = search.has_begun().then(|| self.lasting_standstill(partition, begun));
+            if let Some(why) = stands.flatten() {
+                return Err(stands_still(why));
+            }
             let tried = self.try_leader(&mut search, level, &look, deadline).await;
             match (attempt.judge(tried.outcome()), tried) {
                 (RouteStep::Answer, Tried::Answered(answer)) => {
@@ -206,6 +209,7 @@ impl Gateway {
         look: Look,
         deadline: Instant,
     ) -> Result<(NodeId, Sight), ReadError> {
+        let begun = Instant::now();
         loop {
             let level = Level::AtLeast(scn);
             let why = match self.read_any(partition, level, &look, deadline).await {
@@ -217,6 +221,9 @@ impl Gateway {
             }
             if self.is_ending() || Instant::now() >= deadline {
                 return Err(why);
+            }
+            if let Some(why) = self.lasting_standstill(partition, begun) {
+                return Err(stands_still(why));
             }
             self.metrics().reads_waited.add(1);
             sleep(LOOK_AGAIN).await;
@@ -311,6 +318,10 @@ impl Tried {
     fn why(&self) -> Unserved {
         if let Tried::Declined(why) = self { *why } else { Unserved::NoLeader }
     }
+}
+
+pub(super) fn stands_still(why: Standstill) -> ReadError {
+    ReadError::StandsStill { why, retry_after_ms: RETRY_AFTER_MS }
 }
 
 pub(super) fn unserved(why: Unserved) -> ReadError {

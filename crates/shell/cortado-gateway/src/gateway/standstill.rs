@@ -1,6 +1,6 @@
 //! Why no replica of a partition serves although nodes run: nothing that a client could wait for.
 //!
-//! Start reading at [`Gateway::standstill`].
+//! Start reading at [`Gateway::lasting_standstill`].
 
 use super::Gateway;
 use super::request::Standstill;
@@ -13,8 +13,36 @@ use tokio::time::Instant;
 /// What replicas may take to say it. A request that waits for less than this does not ask: its
 /// answer would be later than it has waited.
 const ANSWERS: Duration = Duration::from_millis(300);
-
 impl Gateway {
+    /// Why nothing serves a partition, and will not before an operator has done something. Never
+    /// waits: whoever asks looks again for a leader meanwhile, and asks again.
+    ///
+    /// * `begun`: when the request that has found no leader yet began to look for one.
+    pub(super) fn lasting_standstill(
+        &self,
+        partition: PartitionId,
+        begun: Instant,
+    ) -> Option<Standstill> {
+        if self.is_ending() {
+            return None;
+        }
+        let now = Instant::now();
+        let standstills = &self.door.standstills;
+        let lasting = standstills.lasting(partition, now);
+        // What another request has found is worth a look at once.
+        let is_worth_it = now - begun >= ANSWERS || standstills.has_found(partition);
+        if is_worth_it && standstills.begin_look(partition, now) {
+            let gateway = self.clone();
+            tokio::spawn(async move { gateway.look_for_standstill(partition).await });
+        }
+        lasting
+    }
+
+    async fn look_for_standstill(&self, partition: PartitionId) {
+        let found = blocked_by(&self.histories_within(partition, ANSWERS).await);
+        self.door.standstills.end_look(partition, Instant::now(), found);
+    }
+
     /// Why nothing serves a partition, for a request that has waited in vain; `None` if that may
     /// pass by itself.
     ///
@@ -29,6 +57,16 @@ impl Gateway {
         }
         standstill_of(&self.histories_within(partition, ANSWERS).await)
     }
+}
+
+/// Why none of these replicas will lead by itself, whatever nodes come back; `None` if one may.
+fn blocked_by(replicas: &[ReplicaHistory]) -> Option<Standstill> {
+    let is_blocked =
+        |one: &&ReplicaHistory| one.is_in_doubt() || one.role() == Some(ReplicaRole::NeedsUpgrade);
+    let blocked = replicas.iter().filter(is_blocked).count();
+    let answering = replicas.iter().filter(|one| one.role().is_some()).count();
+    let is_majority = 2 * blocked > replicas.len();
+    (is_majority && blocked == answering).then(|| standstill_of(replicas)).flatten()
 }
 
 fn standstill_of(replicas: &[ReplicaHistory]) -> Option<Standstill> {
@@ -50,7 +88,7 @@ mod tests {
     use cortado_model::{NodeId, NodeIncarnation, ReplicaIncarnation, WallMillis};
 
     #[track_caller]
-    fn check(roles: &[Option<ReplicaRole>], want: Option<Standstill>) {
+    fn check(roles: &[Option<ReplicaRole>], want: Option<Standstill>, at_once: Option<Standstill>) {
         let replica = |role: &Option<ReplicaRole>| {
             let (node, wall) = (NodeId(1), WallMillis(0));
             let incarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
@@ -59,17 +97,24 @@ mod tests {
         };
         let replicas: Vec<_> = roles.iter().map(replica).collect();
         assert_eq!(standstill_of(&replicas), want, "{roles:?}");
+        assert_eq!(blocked_by(&replicas), at_once, "{roles:?}");
     }
 
     #[test]
     fn what_an_operator_must_end_is_told_from_what_passes() {
         use ReplicaRole::{Disputed, Diverged, Follower, Leader, NeedsUpgrade, Offline};
-        check(&[Some(Disputed), Some(Disputed), None], Some(Standstill::Disputed));
-        check(&[Some(Diverged), None], Some(Standstill::Disputed));
-        check(&[Some(Leader), Some(Disputed)], None); // another one is served by now
-        check(&[Some(NeedsUpgrade), Some(Disputed)], Some(Standstill::Disputed));
-        check(&[Some(NeedsUpgrade), Some(Offline), None], Some(Standstill::NeedsUpgrade));
-        check(&[Some(Follower), Some(Offline), None], None);
-        check(&[], None);
+        let disputed = Some(Standstill::Disputed);
+        check(&[Some(Disputed), Some(Disputed), None], disputed, disputed);
+        // The others may come back and lead.
+        check(&[Some(Diverged), None, None], disputed, None);
+        check(&[Some(Diverged), Some(Disputed), Some(Follower)], disputed, None);
+        check(&[Some(Disputed)], disputed, disputed);
+        check(&[Some(Leader), Some(Disputed)], None, None); // another one is served by now
+        check(&[Some(NeedsUpgrade), Some(Disputed)], disputed, disputed);
+        let too_old = Some(Standstill::NeedsUpgrade);
+        check(&[Some(NeedsUpgrade), Some(Offline), None], too_old, None);
+        check(&[Some(NeedsUpgrade), Some(NeedsUpgrade), None], too_old, too_old);
+        check(&[Some(Follower), Some(Offline), None], None, None);
+        check(&[], None, None);
     }
 }

@@ -5,13 +5,13 @@ use crate::catalog::{Database, Dropped, Table};
 use crate::database_log::spec_of_dropped;
 use bytes::Bytes;
 use cortado_document::{Condition, DocumentAction, Operation, TableDefinition};
-use cortado_driver::{ReplicaRole, Written};
+use cortado_driver::{PeerStanding, ReplicaRole, Written};
 use cortado_log::LogSpec;
 use cortado_log::memory::SharedMemoryLog;
 use cortado_metrics::{Counter, Registry};
 use cortado_model::{
-    ClusterUuid, DocumentKey, Etag, Generation, LogOffset, NodeIncarnation, PartitionUuid, Scn,
-    Sequence, TableId,
+    ClusterUuid, DocumentKey, Etag, Generation, LogOffset, NodeIncarnation, PartitionUuid,
+    ReplicaIncarnation, Scn, Sequence, TableId,
 };
 use cortado_peer::conformance::{Answer, FnPeer, Question};
 use cortado_peer::{
@@ -37,7 +37,11 @@ struct World {
     sizes: Arc<Mutex<Vec<usize>>>,
     /// Nodes that take questions and never answer.
     silent: Arc<Mutex<BTreeSet<u32>>>,
+    /// What replicas say that they do; those of other nodes cannot be asked.
+    roles: Roles,
 }
+
+type Roles = Arc<Mutex<BTreeMap<u32, ReplicaRole>>>;
 
 struct Scripted(BTreeMap<NodeId, Arc<dyn Peer>>);
 
@@ -58,12 +62,18 @@ impl World {
         let levels: Arc<Mutex<Vec<Level>>> = Arc::default();
         let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
         let silent: Arc<Mutex<BTreeSet<u32>>> = Arc::default();
+        let roles = Roles::default();
         let node = |(node, script): (u32, &[Result<Answer, CallError>])| {
             let (asked, script) = (Arc::clone(&asked), Mutex::new(VecDeque::from(script.to_vec())));
             let (levels, sizes) = (Arc::clone(&levels), Arc::clone(&sizes));
-            let silent = Arc::clone(&silent);
+            let (silent, roles) = (Arc::clone(&silent), Arc::clone(&roles));
             let peer = FnPeer {
                 call: Box::new(move |question| {
+                    if let Question::Standing(..) = question {
+                        let role = roles.lock().get(&node).copied().ok_or(CallError::Unreachable);
+                        let standing = role.map(|role| Answer::Standing(Some(stands(node, role))));
+                        return Box::pin(std::future::ready(standing));
+                    }
                     asked.lock().push(node);
                     match question {
                         Question::Read(read) => levels.lock().push(read.level),
@@ -96,7 +106,7 @@ impl World {
             refusals: Arc::default(),
             metrics: Arc::new(GatewayMetrics::register(&metrics)),
         });
-        World { gateway, database, asked, levels, sizes, silent }
+        World { gateway, database, asked, levels, sizes, silent, roles }
     }
 
     async fn write(&self, key: Option<&'static str>) -> Result<WriteReceipt, WriteError> {
@@ -134,6 +144,11 @@ impl World {
             self.gateway.batch_get(&self.database, &keys, |_| at_least, 1 << 20, &read).await;
         assert!(found.iter().all(|found| matches!(found, Some(Ok(_)))), "{found:?}");
     }
+}
+
+fn stands(node: u32, role: ReplicaRole) -> PeerStanding {
+    let incarnation = ReplicaIncarnation { node: NodeIncarnation(1), life: 1 };
+    PeerStanding { node: NodeId(node), incarnation, role, folded: None, wall: WallMillis(0) }
 }
 
 /// One of one partition, on all nodes.
@@ -315,6 +330,80 @@ async fn a_deadline_that_passes_under_a_write_leaves_it_open() {
         // That one was withdrawn before it was begun.
         check(answer(WriteAnswer::Late), Err(WriteError::DeadlineBefore)).await;
     }
+}
+
+/// A world whose replicas do this, and that no request is served by.
+fn unserved(roles: [Option<ReplicaRole>; 3], scripts: Scripts<'_>) -> World {
+    let world = World::new(0, scripts);
+    let told = (1..).zip(roles).filter_map(|(node, role)| Some((node, role?)));
+    world.roles.lock().extend(told);
+    world
+}
+
+/// What requests come to, and how many milliseconds they have waited for it.
+async fn timed<T>(request: impl Future<Output = T>) -> (T, u128) {
+    let begun = Instant::now();
+    let answer = request.await;
+    (answer, begun.elapsed().as_millis())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_must_end_is_not_waited_for() {
+    let disputed = Some(ReplicaRole::Disputed);
+    let why = NotDoneWhy::StandsStill(Standstill::Disputed);
+    // The first request finds out; those after it are told.
+    let world = unserved([disputed, disputed, None], [&[], &[], &[]]);
+    for patience in [1_500, 300, 300] {
+        let (written, waited) = timed(world.write(None)).await;
+        assert!(matches!(written, Err(WriteError::NotDone { why: w, .. }) if w == why));
+        assert!(waited < patience, "{waited} ms");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    for level in [Consistency::Strong, Consistency::Strict, Consistency::Eventual] {
+        let (read, waited) = timed(world.read(level)).await;
+        let why = Standstill::Disputed;
+        assert!(matches!(read, Err(ReadError::StandsStill { why: w, .. }) if w == why));
+        assert!(waited < 300, "{level:?}: {waited} ms");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    // What may have been done before is not denied.
+    let world = unserved([disputed; 3], [&[Err(CallError::Lost)], &[], &[]]);
+    let (written, waited) = timed(world.write(Some("k"))).await;
+    let unknown = WriteError::Unknown { why: UnknownReason::LeaderLost };
+    assert_eq!(written.map(drop), Err(unknown));
+    assert!(waited < 1_500, "{waited} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_by_itself_is_waited_for() {
+    let (disputed, follower) = (Some(ReplicaRole::Disputed), Some(ReplicaRole::Follower));
+    // One that has no doubt may claim.
+    let world = unserved([disputed, disputed, follower], [&[], &[], &[]]);
+    let (ended, waited) = timed(world.write(None)).await;
+    assert!(ended.is_err() && waited >= 5_000, "{waited} ms: {ended:?}");
+    // Those in doubt may agree.
+    let world = unserved([disputed; 3], [&[], &[], &[]]);
+    let (ended, waited) = timed(async {
+        tokio::join!(world.write(None), async {
+            for _ in 0..60 {
+                tokio::time::advance(Duration::from_millis(10)).await;
+            }
+            world.roles.lock().insert(1, ReplicaRole::Opening);
+        })
+        .0
+    })
+    .await;
+    assert!(ended.is_err() && waited >= 5_000, "{waited} ms: {ended:?}");
+    // What was resolved since is known within a moment.
+    let world = unserved([disputed; 3], [&[], &[], &[]]);
+    let (ended, waited) = timed(world.write(None)).await;
+    assert!(ended.is_err() && waited < 1_500, "{waited} ms: {ended:?}");
+    world.roles.lock().insert(2, ReplicaRole::Leader);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (ended, waited) = timed(world.write(None)).await;
+    let why = NotDoneWhy::NoLeader;
+    assert!(matches!(ended, Err(WriteError::NotDone { why: w, .. }) if w == why), "{ended:?}");
+    assert!(waited >= 5_000, "{waited} ms");
 }
 
 /// The answer to a bulk of which a record took `count` operations.

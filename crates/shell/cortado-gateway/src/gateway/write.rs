@@ -72,7 +72,12 @@ impl Gateway {
             Repetition::Doubled
         });
         loop {
-            let tried = self.try_once(&mut search, write).await;
+            let partition = write.partition;
+            let stands = search.has_begun().then(|| self.lasting_standstill(partition, begun));
+            let tried = match stands.flatten() {
+                Some(why) => Tried::Declined(NotDoneWhy::StandsStill(why)),
+                None => self.try_once(&mut search, write).await,
+            };
             match attempt.judge(tried.outcome()) {
                 RouteStep::TryAgain => search.wait(tried.known(), write.deadline).await,
                 RouteStep::Answer => {

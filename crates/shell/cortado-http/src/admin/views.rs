@@ -124,7 +124,9 @@ pub(super) fn upgrade(status: &UpgradeStatus, catalog: &Catalog) -> UpgradeAnswe
         build: Some(one.build.clone()).filter(|build| !build.is_empty()),
         feature_level: one.feature_level,
     });
-    let (feature_level, nodes) = (status.feature_level, nodes.collect());
+    let (feature_level, mut nodes) = (status.feature_level, nodes.collect::<Vec<_>>());
+    // By what operators call them: ids are random.
+    nodes.sort_by(|one, other| one.node.cmp(&other.node));
     UpgradeAnswer {
         feature_level,
         next_level,

@@ -192,6 +192,34 @@ async fn a_node_that_is_removed_holds_nothing_and_is_no_member_any_more() {
     assert!(refused.contains("has 3 replicas, and 2 nodes would be left"), "{refused}");
 }
 
+/// The journal has no more replicas than there are nodes: it keeps nobody from leaving.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_shrinks_to_one_node_and_its_journal_with_it() {
+    let mut moving = Moving::start(&["a", "b", "c"], 1).await;
+    let replicas = |moving: &Moving| {
+        let catalog = moving.gateway().catalog();
+        let journal = catalog.journal().unwrap();
+        (0..journal.partitions).map(|number| journal.placement(number).len()).collect::<Vec<_>>()
+    };
+    eventually("the journal is everywhere", || replicas(&moving) == [3; 4]).await;
+    let load = Load::start(&moving.music, 3);
+    load.more(50).await;
+    for (name, left) in [("c", 2), ("b", 1)] {
+        let leaves = moving.id(name);
+        moving.begin(PlannedKind::RemoveNode(leaves)).await;
+        moving.await_over().await;
+        assert_eq!(replicas(&moving), [left; 4]);
+        assert!(!moving.held().contains_key(&leaves));
+        load.more(50).await;
+    }
+    load.audit(&moving.music).await;
+    let last = order(PlannedKind::RemoveNode(moving.id("a")));
+    let refused = moving.gateway().begin_change(&last, deadline()).await.unwrap_err().to_string();
+    assert!(refused.contains("is the last node: add another one first"), "{refused}");
+    moving.join("d").await;
+    eventually("the journal is there, too", || replicas(&moving) == [2; 4]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_node_is_replaced_by_another_one() {
     let mut moving = Moving::start(&["a", "b", "c"], 3).await;
