@@ -139,8 +139,9 @@ impl World {
         let on_tick = matches!(event, Event::Tick);
         let story = self.kernel.trace.is_told().then(|| EventLine(&event).to_string());
         self.coverage.meet(variant::event(&event));
-        if matches!(event, Event::Condemned { .. }) && self.keeps() {
+        if matches!(event, Event::Condemned { .. }) && self.keeps() && self.lives(here) {
             // A fault that it heard of late: it may be built anew from one that has a little less.
+            // One that stands or rests has no life that this could be about, and keeps everything.
             self.kept[here.node][here.partition] = None;
         }
         if let Event::Outcomes { outcomes, .. } = &event {
@@ -176,6 +177,11 @@ impl World {
             let story = story.unwrap_or_default();
             format!("{here}: on {story}: {after:?}, applied {last}, next {next:?}")
         });
+    }
+
+    /// Whether the driver at `here` has a core that folds its log.
+    fn lives(&mut self, here: Address) -> bool {
+        self.hosted_at(here).is_some_and(|hosted| hosted.driver.fold().is_some())
     }
 
     /// Whether the node dies or stops at `point`. Places that are rarely come to are not safer.
