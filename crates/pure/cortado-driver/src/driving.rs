@@ -39,6 +39,7 @@ impl<C: Caller> Life<C> {
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
+            Event::StoreFailed { why } => return Err(Halt::StoreFailed { why }),
             Event::Resolve(resolution) => return self.on_resolution(resolution),
             Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
