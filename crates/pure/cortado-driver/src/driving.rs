@@ -23,6 +23,11 @@ const LOOK_EVERY_MS: u64 = 1_000;
 impl<C: Caller> Life<C> {
     /// Takes an event; `Err` ends this life.
     pub(crate) fn on(&mut self, event: Event<C>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        self.take(event, turn)?;
+        self.end_if_full(turn.clock())
+    }
+
+    fn take(&mut self, event: Event<C>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         match event {
             Event::Write { caller, order, log_end } => {
                 return self.on_write(caller, order, log_end, turn);
@@ -101,6 +106,7 @@ impl<C: Caller> Life<C> {
             self.pace.due(),
             self.recovery.due(),
             self.appends.due(patience_ms),
+            self.full.as_ref().map(|full| full.until),
             self.asking_due(),
         ];
         due.into_iter().flatten().min()
