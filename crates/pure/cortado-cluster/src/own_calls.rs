@@ -54,6 +54,11 @@ impl OwnCalls {
         self.silent_since = now;
     }
 
+    /// Whether none is under way.
+    pub fn is_idle(&self) -> bool {
+        self.under_way == 0
+    }
+
     /// What appends have shown since the last look: how the last one went, or how long all wait.
     pub fn append_evidence(&mut self, now: Millis) -> Option<Evidence> {
         match self.ended.take() {

@@ -37,6 +37,8 @@ pub(crate) struct Applying {
     not_kept: u64,
     /// For the next batch: bookmarks below it lie below the log's beginning.
     trim_bookmarks_below: Option<Scn>,
+    /// A batch has failed: nothing may stand in the store behind it.
+    broken: bool,
 }
 
 /// A batch that is gathered.
@@ -60,6 +62,22 @@ struct UnderWay {
     state: FoldState,
     transactions: u64,
     digest: bool,
+    /// It holds what readers see; without that it only spares a replica some of its log.
+    changes: bool,
+    trim_bookmarks_below: Option<Scn>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Of another time.
+    Unknown,
+    Stored {
+        /// Its state is to be hashed.
+        digest: bool,
+    },
+    /// The store has no room for it. Nobody misses it: a later one stores as much, and more.
+    LeftOut,
 }
 
 /// A batch to hand to the store.
@@ -85,6 +103,7 @@ impl Applying {
             recent: Recent::default(),
             not_kept: 0,
             trim_bookmarks_below: None,
+            broken: false,
         }
     }
 
@@ -173,39 +192,65 @@ impl Applying {
 
     /// The next batch for the store, unless one is under way.
     pub(crate) fn next(&mut self, job: impl FnOnce() -> JobId) -> Option<(JobId, ToApply)> {
-        if self.under_way.is_some() {
+        if self.under_way.is_some() || self.broken {
             return None;
         }
         let Pending { number, mut batch, bytes, state, transactions, digest } =
             self.pending.pop_front()?;
         batch.checkpoint = state.encode();
-        batch.trim_bookmarks_below = self.trim_bookmarks_below.take();
+        let trim_bookmarks_below = self.trim_bookmarks_below.take();
+        batch.trim_bookmarks_below = trim_bookmarks_below;
         let (job, last) = (job(), state.agreed());
-        self.under_way = Some(UnderWay { job, number, bytes, state, transactions, digest });
+        let changes = !(batch.documents.is_empty()
+            && batch.entries.is_empty()
+            && batch.remember.is_empty()
+            && batch.forget_before.is_none());
+        self.under_way = Some(UnderWay {
+            job,
+            number,
+            bytes,
+            state,
+            transactions,
+            digest,
+            changes,
+            trim_bookmarks_below,
+        });
         Some((job, ToApply { batch, last, transactions }))
     }
 
-    /// The batch of `job` is in the store. Answers whether its state is to be hashed; `None` for a
-    /// batch of another time.
+    /// The store has answered the batch of `job`.
     ///
     /// # Errors
-    /// It is not, and nothing of it.
+    /// Nothing of it is in the store, and it changes what readers see: no later one is handed over.
     pub(crate) fn ended(
         &mut self,
         job: JobId,
         applied: Result<(), StoreError>,
-    ) -> Result<Option<bool>, StoreError> {
+    ) -> Result<Ended, StoreError> {
         let Some(under_way) = self.under_way.take_if(|under_way| under_way.job == job) else {
-            return Ok(None);
+            return Ok(Ended::Unknown);
         };
-        applied?;
+        match applied {
+            Ok(()) => {}
+            Err(StoreError::Full { .. }) if !under_way.changes => {
+                // Readers miss nothing. Bookmarks are places to begin at, and there are others.
+                self.done = under_way.number;
+                self.gathered_bytes -= under_way.bytes;
+                self.trim_bookmarks_below(under_way.trim_bookmarks_below);
+                return Ok(Ended::LeftOut);
+            }
+            Err(error) => {
+                self.broken = true;
+                return Err(error);
+            }
+        }
         let follows = under_way.number == self.done + 1 && under_way.state.last >= self.stored.last;
         assert!(follows, "applying: {} follows {}", under_way.state.last, self.stored.last);
         self.done = under_way.number;
         self.gathered_bytes -= under_way.bytes;
         self.stored = under_way.state;
         self.transactions += under_way.transactions;
-        Ok(Some(under_way.digest))
+        Ok(Ended::Stored { digest: under_way.digest })
     }
 
     /// Every look into the store that has not come back is younger than batch `number`.
@@ -356,7 +401,7 @@ mod tests {
     /// The next batch that the store is given, and takes.
     fn next(applying: &mut Applying) -> Batch {
         let (job, ToApply { batch, .. }) = applying.next(|| JobId(1)).expect("a batch waits");
-        assert_eq!(applying.ended(job, Ok(())), Ok(Some(false)));
+        assert_eq!(applying.ended(job, Ok(())), Ok(Ended::Stored { digest: false }));
         batch
     }
 
@@ -390,6 +435,23 @@ mod tests {
         assert_eq!(next(&mut applying).trim_bookmarks_below, Some(scn(5)));
         applying.push(apply(7), false);
         assert_eq!(next(&mut applying).trim_bookmarks_below, None);
+    }
+
+    #[test]
+    fn a_state_that_finds_no_room_is_left_out_and_a_change_is_not() {
+        let full = || Err(StoreError::Full { why: "told to".into() });
+        let mut applying = Applying::after(fold(0), usize::MAX);
+        applying.trim_bookmarks_below(Some(scn(5)));
+        applying.push(Apply { transactions: Vec::new(), ..apply(1) }, false);
+        assert!(applying.next(|| JobId(1)).is_some());
+        assert_eq!(applying.ended(JobId(1), full()), Ok(Ended::LeftOut));
+        assert!(applying.is_idle() && applying.stored() == &fold(0));
+        applying.push(apply(2), false);
+        let (_, ToApply { batch, .. }) = applying.next(|| JobId(2)).expect("a batch waits");
+        assert_eq!(batch.trim_bookmarks_below, Some(scn(5)), "that is still to be done");
+        applying.push(apply(3), false);
+        assert_eq!(applying.ended(JobId(2), full()), Err(full().unwrap_err()));
+        assert!(applying.next(|| JobId(3)).is_none(), "what comes later stands behind it");
     }
 
     #[test]

@@ -317,6 +317,7 @@ impl<C: Caller> Parts<'_, C> {
             | Event::Verify
             | Event::Digest(_)
             | Event::Condemned { .. }
+            | Event::StoreFailed { .. }
             | Event::Room(_)
             | Event::Outcomes { .. }
             | Event::LogFailed(_)

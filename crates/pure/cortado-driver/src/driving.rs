@@ -23,6 +23,11 @@ const LOOK_EVERY_MS: u64 = 1_000;
 impl<C: Caller> Life<C> {
     /// Takes an event; `Err` ends this life.
     pub(crate) fn on(&mut self, event: Event<C>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
+        self.take(event, turn)?;
+        self.end_if_full(turn.clock())
+    }
+
+    fn take(&mut self, event: Event<C>, turn: &mut Turn<'_, C>) -> Result<(), Halt> {
         match event {
             Event::Write { caller, order, log_end } => {
                 return self.on_write(caller, order, log_end, turn);
@@ -39,6 +44,7 @@ impl<C: Caller> Life<C> {
             Event::Verify => self.rounds.demand(),
             Event::Digest(report) => self.on_report(report, turn),
             Event::Condemned { why } => return Err(Halt::Damaged { why }),
+            Event::StoreFailed { why } => return Err(Halt::StoreFailed { why }),
             Event::Resolve(resolution) => return self.on_resolution(resolution),
             Event::Stop if self.stopping => return Err(Halt::Ended),
             Event::Stop => self.stopping = true,
@@ -100,6 +106,7 @@ impl<C: Caller> Life<C> {
             self.pace.due(),
             self.recovery.due(),
             self.appends.due(patience_ms),
+            self.full.as_ref().map(|full| full.until),
             self.asking_due(),
         ];
         due.into_iter().flatten().min()

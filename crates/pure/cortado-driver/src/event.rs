@@ -70,6 +70,12 @@ pub enum Event<C> {
         /// What was found, human-readable.
         why: String,
     },
+    /// The store of the whole node has failed, as another of its replicas has met, and must be
+    /// opened again.
+    StoreFailed {
+        /// Human-readable.
+        why: String,
+    },
     /// An operator has chosen which history goes on. Concerns a replica in doubt alone: one that
     /// disputes its leader, is diverged, or has more than its log.
     Resolve(Resolution),

@@ -4,7 +4,7 @@
 
 use crate::action::{Action, Reply};
 use crate::appends::Appends;
-use crate::applying::Applying;
+use crate::applying::{Applying, Ended};
 use crate::asking::{Asking, Comparing};
 use crate::event::{JobId, PeerState, Surroundings};
 use crate::finds::Finds;
@@ -19,6 +19,7 @@ use crate::requests::{Requests, WAITING_MAX, Waiting};
 use crate::rounds::Rounds;
 use crate::turn::Turn;
 use crate::write::UnknownWhy;
+use alloc::string::String;
 use alloc::vec::Vec;
 use cortado_model::{LogOffset, Millis, NodeId, ReplicaIncarnation, StoreError};
 use cortado_replica::{
@@ -27,6 +28,8 @@ use cortado_replica::{
 
 /// A successor that is named claims at once: reads wait until it has read as much as it is behind.
 const SUCCESSOR_LAG_RECORDS_MAX: u64 = 10_000;
+/// Longer than a generation takes to open where the log answers.
+const OPENING_MS_MAX: u64 = 5_000;
 
 /// One replica from its checkpoint until it ends or has to start anew.
 #[derive(Debug)]
@@ -59,12 +62,22 @@ pub(crate) struct Life<C> {
     pub(crate) looked_at: Millis,
     /// Where the next batch finds room.
     pub(crate) room: Room,
+    /// The store has had no room for a batch.
+    pub(crate) full: Option<FullStore>,
     /// No request is begun any more: end when everything is settled.
     pub(crate) stopping: bool,
     /// The log held more when this life began, and nothing of it has been read.
     unread: bool,
     /// A claim that waits for that.
     held_claim: Option<Input>,
+}
+
+/// A store that has had no room for a batch of a claimant that could not step down yet.
+#[derive(Debug)]
+pub(crate) struct FullStore {
+    why: String,
+    /// Whatever becomes of the claim.
+    pub(crate) until: Millis,
 }
 
 /// Where the next batch finds room.
@@ -110,6 +123,7 @@ impl<C> Life<C> {
             bookmark: None,
             looked_at: turn.clock(),
             room: Room::Here,
+            full: None,
             stopping: false,
             unread: log_end > fold.position.offset,
             held_claim: None,
@@ -270,13 +284,40 @@ impl<C> Life<C> {
         applied: Result<(), StoreError>,
         turn: &mut Turn<'_, C>,
     ) -> Result<(), Halt> {
-        let Some(digest) = self.applying.ended(job, applied)? else { return Ok(()) };
+        let digest = match self.applying.ended(job, applied) {
+            Ok(Ended::Unknown) => return Ok(()),
+            Ok(Ended::Stored { digest }) => digest,
+            // Whether the node has room is told apart from this.
+            Ok(Ended::LeftOut) => false,
+            // Others take it for their leader, or are about to: first it leads, and steps down.
+            Err(StoreError::Full { why }) if self.is_claimant_unopened() => {
+                let until = turn.clock().plus(OPENING_MS_MAX);
+                self.full = Some(FullStore { why, until });
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.finds.applied(self.applying.done(), JobId(*turn.jobs));
         self.forget_recent();
         if digest {
             self.hash_stored(turn);
         }
         Ok(())
+    }
+
+    /// Whether others may take it for their leader, and it cannot step down yet.
+    fn is_claimant_unopened(&self) -> bool {
+        matches!(self.core.role(), Role::Candidate | Role::Opening)
+    }
+
+    /// A life that found no room while it could not step down ends as soon as it can.
+    pub(crate) fn end_if_full(&mut self, now: Millis) -> Result<(), Halt> {
+        let waits = self.is_claimant_unopened();
+        let is_due = |full: &mut FullStore| !waits || now >= full.until;
+        match self.full.take_if(is_due) {
+            Some(FullStore { why, .. }) => Err(Halt::StoreFull { why }),
+            None => Ok(()),
+        }
     }
 
     /// Drops what every look into the store has seen.

@@ -24,7 +24,7 @@ use crate::protocol::{
     AppendFailure, AppendToken, Effect, Input, NotDone, Now, ReadNeed, ReplicaEvent, RequestEnd,
     RequestId, Settings,
 };
-use crate::record::{Body, ChainHash, Change, ClaimReason, Config, Header, Record};
+use crate::record::{Barrier, Body, ChainHash, Change, ClaimReason, Config, Header, Record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -410,6 +410,10 @@ impl Replica {
             }
             Body::Config(Config::Replicas(replicas)) => {
                 out.event(ReplicaEvent::ReplicasChanged { replicas });
+            }
+            Body::Barrier(Barrier { opening: Some(_) }) if mine => {
+                // Who is behind what it goes on with copies that, also if nothing is written.
+                self.store_state(out);
             }
             Body::Config(Config::Lease { .. } | Config::Feature { .. } | Config::Indexes(_))
             | Body::Genesis(_)

@@ -82,7 +82,7 @@ impl Decisions {
     /// Records what another node did, as this one has seen it.
     ///
     /// * `node`: which; this one, if that is not known.
-    pub(crate) fn explain_of(&self, node: Option<NodeId>, kind: EventKind, what: String) {
+    pub fn explain_of(&self, node: Option<NodeId>, kind: EventKind, what: String) {
         self.explain_order(node, kind, None, what, Manual::OfKind);
     }
 

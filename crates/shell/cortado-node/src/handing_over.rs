@@ -3,16 +3,17 @@
 //! Start reading at [`hand_over`].
 
 use crate::local_routes::LocalRoute;
+use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::ReplicaHost;
 use crate::service::NodeService;
-use cortado_driver::ReplicaRole;
+use cortado_driver::{Event, ReplicaRole};
 use cortado_model::{NodeId, PartitionId};
 use cortado_peer::{HandOff, HandOffAnswer};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 /// Hands over so many at once, each until its successor leads: if all went together, they would
@@ -22,6 +23,10 @@ const AT_ONCE: RangeInclusive<usize> = 2..=64;
 const EACH_TAKES: Duration = Duration::from_millis(100);
 /// How long a successor has to claim. What it does later is waited for by no other one.
 const CLAIMS_WITHIN: Duration = Duration::from_secs(1);
+/// Others find out in about this time that a node is gone.
+const STEP_DOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked at what became of step-downs.
+const STEP_DOWN_LOOK: Duration = Duration::from_millis(2);
 
 /// Gives up what this node leads to the replicas that can take it, in their order of succession.
 pub(crate) async fn hand_over(
@@ -62,6 +67,29 @@ fn at_once(led: usize, time: Duration) -> usize {
     let one_by_one = EACH_TAKES.as_secs_f64() * led as f64;
     let enough = one_by_one / (time / 2).as_secs_f64();
     (enough.ceil() as usize).clamp(*AT_ONCE.start(), *AT_ONCE.end())
+}
+
+/// Steps down in the log wherever this node leads, in nobody's favour: its store has failed, and it
+/// does not see what its replicas commit.
+///
+/// Waits until the log has taken the step-downs, but no longer than others need to find out.
+pub(crate) async fn step_down(host: &Arc<ReplicaHost>, why: &str) {
+    // First: it claims nothing, and is given nothing.
+    host.health.leave();
+    let leads = |replica: &Arc<ReplicaHandle>| replica.role() == ReplicaRole::Leader;
+    let led: Vec<_> = host.routes.replicas().into_iter().filter(leads).collect();
+    for replica in &led {
+        replica.send_beside(&host.tasks, Event::StoreFailed { why: why.to_owned() });
+    }
+    let give_up_at = Instant::now() + STEP_DOWN_TIMEOUT;
+    // A replica hands its step-down to the log before it shows that it leads no more.
+    while led.iter().any(leads) || !host.health.appends.is_idle() {
+        if Instant::now() >= give_up_at {
+            warn!(node = %host.node(), "ending before the log has answered the step-downs");
+            break;
+        }
+        sleep(STEP_DOWN_LOOK).await;
+    }
 }
 
 /// Whether a leadership was given up to some other replica, which leads by then unless it is slow.

@@ -8,7 +8,7 @@ use crate::clock::{Clock, wall};
 use crate::copies::Copies;
 use crate::effort::Effort;
 use crate::gossip_follower::follow_gossip;
-use crate::handing_over::hand_over;
+use crate::handing_over::{hand_over, step_down};
 use crate::health::Health;
 use crate::local_routes::LocalRoutes;
 use crate::log_time::LogTime;
@@ -170,6 +170,12 @@ impl Node {
     /// Gives up what it leads; see [`hand_over`].
     pub(crate) async fn hand_over(&self, deadline: Instant) {
         hand_over(&self.host, &self.service, deadline).await;
+    }
+
+    /// Steps down wherever it leads, since its store has failed; see
+    /// [`step_down`](crate::handing_over::step_down).
+    pub(crate) async fn step_down(&self, why: &str) {
+        step_down(&self.host, why).await;
     }
 
     /// Ends every task at once.

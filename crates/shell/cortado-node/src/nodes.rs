@@ -16,7 +16,9 @@ use crate::store_factory::StoreFactory;
 use crate::tasks::NodeFailure;
 use cortado_cluster::{NextLife, NodeLife};
 use cortado_driver::ReplicaRole;
-use cortado_gateway::{Catalog, Gateway, GatewayMetrics, NotReady, Refusals, random_u128};
+use cortado_gateway::{
+    Catalog, EventKind, Gateway, GatewayMetrics, NotReady, Refusals, random_u128,
+};
 use cortado_log::{Beats, Log};
 use cortado_metrics::Registry;
 use cortado_model::{
@@ -513,8 +515,12 @@ impl Nodes {
     }
 
     /// Ends a life that cannot go on, and begins the next one if there is to be one.
-    async fn mend(self: Arc<Self>, NodeFailure { life, why, next }: NodeFailure) {
+    async fn mend(self: Arc<Self>, failure: NodeFailure) {
+        let NodeFailure { life, why, next, steps_down } = failure;
         let NodeLife { node, incarnation, .. } = life;
+        if steps_down {
+            self.step_down(&life, &why).await;
+        }
         if self.end_node(node, Some(incarnation)).await.is_err() {
             // An earlier failure of the same life has ended it. A router has no life to end: what
             // it knows of the cluster grows old, and it says so.
@@ -533,6 +539,18 @@ impl Nodes {
         };
         error!(%node, %incarnation, error = why, "node failed; restarting it");
         self.start_until_it_runs(node, above, String::new()).await;
+    }
+
+    /// Has a life give up in the log what it leads, before it ends: others lead at once, and need
+    /// not find out first that it is gone. The router tells why: it outlives the node.
+    async fn step_down(&self, life: &NodeLife, why: &str) {
+        let running = self.running(life.node);
+        let Some(running) = running.filter(|running| running.node.me() == life) else { return };
+        if let Some(router) = self.routing.get().and_then(Weak::upgrade) {
+            let what = format!("{} gives up what it leads and starts again: {why}", life.node);
+            router.node.host().decisions.explain_of(Some(life.node), EventKind::Health, what);
+        }
+        running.node.step_down(why).await;
     }
 
     /// Starts a node as soon as it can be started.

@@ -55,6 +55,8 @@ pub(crate) struct NodeFailure {
     pub(crate) life: NodeLife,
     pub(crate) why: String,
     pub(crate) next: NextLife,
+    /// The name is still its own: what it leads it gives up in the log before it ends.
+    pub(crate) steps_down: bool,
 }
 
 impl Life {
@@ -64,13 +66,18 @@ impl Life {
 
     /// Tells the supervisor that this life must end.
     pub(crate) fn report(&self, why: String, next: NextLife) {
-        // Without a supervisor, the node is ending anyway.
-        let _ = self.failures.send(NodeFailure { life: self.me, why, next });
+        self.fail(NodeFailure { life: self.me, why, next, steps_down: false });
     }
 
     /// The store of the node has failed: it must be opened again.
     pub(crate) fn report_store_failure(&self, why: String) {
-        self.report(why, NextLife::Begins { above: self.me.incarnation });
+        let next = NextLife::Begins { above: self.me.incarnation };
+        self.fail(NodeFailure { life: self.me, why, next, steps_down: true });
+    }
+
+    fn fail(&self, failure: NodeFailure) {
+        // Without a supervisor, the node is ending anyway.
+        let _ = self.failures.send(failure);
     }
 }
 

@@ -45,6 +45,11 @@ impl Vitals {
         BegunCall { vitals: Some(Arc::clone(self)), since }
     }
 
+    /// Whether none is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.lock().is_idle()
+    }
+
     /// What `look` makes of the calls now.
     pub(crate) fn evidence(
         &self,

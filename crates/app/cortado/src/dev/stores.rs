@@ -53,12 +53,18 @@ impl Stores {
         Ok(store)
     }
 
-    /// Opens the store of `node`, which is the last copy of something, without the partition for
-    /// which it was marked.
+    /// Opens the store of `node`, which is the last copy of something, although it is marked: for a
+    /// partition that cannot be read, which stays out of service, or for a sync that failed. What
+    /// that has lost is not known: the log has it only behind the checkpoint that is found.
     fn open_marked(&self, node: NodeId, kept: &str) -> Result<Arc<dyn Store>, StoreError> {
         let settings = Settings { despite_mark: true, ..self.settings(node) };
         let store = self.open_with(&settings, node).map_err(|error| store_error(&error))?;
-        warn!(%node, why = kept, "damaged store opened without what is damaged in it");
+        warn!(
+            %node,
+            reason = kept,
+            "damaged store opened, since it may be the last copy: changes may be missing that are \
+             older than what the log holds; restore it from a backup"
+        );
         Ok(store)
     }
 

@@ -1,12 +1,14 @@
 //! Lives: how one begins, ends, and what follows.
 
-use crate::rig::{LOG, Rig, delete, put};
+use crate::rig::{Client, LOG, Rig, delete, put};
 use cortado_driver::{
     Action, CopyError, CopyRefusal, Event, LogExtent, News, PeerState, ReplicaRole, Reply,
     Surroundings, SurveyError, UnknownWhy,
 };
 use cortado_model::{Generation, LogId, LogOffset, NodeId, Scn, StoreError};
-use cortado_replica::{Config, FEATURE_LEVEL_MAX, NotDone, ReadNeed, ReplicaSet, StepDown};
+use cortado_replica::{
+    Body, ClaimReason, Config, FEATURE_LEVEL_MAX, Frame, NotDone, ReadNeed, ReplicaSet, StepDown,
+};
 
 fn full() -> StoreError {
     StoreError::Full { why: "no space".to_owned() }
@@ -48,6 +50,13 @@ fn a_leader_that_must_end_leaves_a_step_down_behind() {
 }
 
 #[test]
+fn a_leader_steps_down_when_another_replica_has_met_a_store_that_failed() {
+    let mut rig = Rig::leading();
+    rig.on(Event::StoreFailed { why: "gone".to_owned() });
+    assert!(rig.take_append().is_some() && rig.driver.role() == ReplicaRole::Offline);
+}
+
+#[test]
 fn a_full_store_is_waited_for_and_found_again() {
     let mut rig = applying();
     rig.fail_apply(full());
@@ -70,6 +79,52 @@ fn a_full_store_is_waited_for_and_found_again() {
         2,
         "other replicas must tell it from the life before"
     );
+}
+
+#[test]
+fn a_leader_whose_state_alone_finds_no_room_leads_on() {
+    let mut rig = Rig::new();
+    rig.inline = false;
+    let mut rig = rig.lead();
+    rig.fail_apply(full());
+    assert_eq!(rig.driver.role(), ReplicaRole::Leader);
+    rig.inline = true;
+    rig.write(0, put("w"), None);
+    rig.append();
+    rig.is_written(0);
+}
+
+#[test]
+fn a_claimant_that_finds_no_room_opens_its_generation_and_steps_down() {
+    let mut rig = applying();
+    rig.on(Event::HandOff { caller: Client(2), to: Some(NodeId(1)) });
+    rig.settle();
+    rig.append();
+    rig.on(Event::Claim { reason: ClaimReason::SteppedDown, evidence: 0 });
+    rig.settle();
+    rig.append();
+    rig.fail_apply(full());
+    assert_eq!(rig.driver.role(), ReplicaRole::Opening, "others take it for their leader");
+    rig.append();
+    assert_eq!(rig.driver.role(), ReplicaRole::Full);
+    let records = rig.take_append().expect("it gives the leadership up");
+    let body = Frame::read_any(&records[0]).unwrap().record().unwrap().body;
+    assert_eq!(body, Body::StepDown(StepDown { to: None }));
+}
+
+#[test]
+fn a_claimant_that_finds_no_room_does_not_wait_for_ever() {
+    let mut rig = applying();
+    rig.on(Event::HandOff { caller: Client(2), to: Some(NodeId(1)) });
+    rig.settle();
+    rig.append();
+    rig.on(Event::Claim { reason: ClaimReason::SteppedDown, evidence: 0 });
+    rig.settle();
+    rig.fail_apply(full());
+    assert_eq!(rig.driver.role(), ReplicaRole::Candidate);
+    rig.now = rig.now.plus(5_000);
+    rig.settle();
+    assert_eq!(rig.driver.role(), ReplicaRole::Full);
 }
 
 #[test]

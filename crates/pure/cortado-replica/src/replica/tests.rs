@@ -129,6 +129,11 @@ fn a_leader_that_most_dispute_is_replaced_unless_it_has_served() {
 }
 
 #[test]
+fn who_is_behind_a_quiet_leader_copies_it_once() {
+    check("quiet");
+}
+
+#[test]
 fn a_claimant_that_compares_before_it_opens() {
     check("comparison");
 }

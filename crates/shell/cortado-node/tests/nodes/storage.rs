@@ -9,9 +9,9 @@ use cortado_document::{Condition, DocumentAction};
 use cortado_gateway::{Consistency, EventKind, NotDoneWhy, ReplicaRole, UnknownReason, WriteError};
 use cortado_log::memory::Fault as LogFault;
 use cortado_log::{Drift, Log, outcomes_of};
-use cortado_model::{Batch, LogOffset, NodeId, PartitionId, Scn, StoredDocument};
+use cortado_model::{Batch, LogOffset, LogPosition, NodeId, PartitionId, Scn, StoredDocument};
 use cortado_node::RawSettings;
-use cortado_replica::FoldState;
+use cortado_replica::{Body, FoldState, Frame, StepDown};
 use cortado_store::{Fault, Store};
 
 async fn role(world: &World, node: NodeId) -> ReplicaRole {
@@ -363,6 +363,43 @@ async fn a_failed_store_is_opened_again_with_its_node() {
     .await;
     music.await_complete().await;
     assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
+}
+
+/// The bodies of all records of a partition.
+async fn bodies(world: &World, partition: PartitionId) -> Vec<Body> {
+    let read = world.log.read(partition, LogPosition::START, usize::MAX).await.unwrap();
+    let records = read.entries.iter().map(|entry| Frame::read_any(&entry.record).unwrap().record());
+    records.map(|record| record.unwrap().body).collect()
+}
+
+/// Others need not find out first that it is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_store_fails_gives_up_in_the_log_all_that_it_leads() {
+    let world = World::start().await;
+    let music = world.music(6).await;
+    music.await_complete().await;
+    let leaders = music.leaders().await;
+    let failing = leaders[0].unwrap();
+    let numbers = (0..).zip(&leaders).filter(|(_, leader)| **leader == Some(failing));
+    let database = music.database.id;
+    let led: Vec<_> = numbers.map(|(number, _)| PartitionId { database, number }).collect();
+    assert!(led.len() > 1, "one of them meets it, and the others hear of it: {leaders:?}");
+    world.stores.of(failing).set_fault(Some(Fault::Failed));
+    let mut artists = (0..).map(|number| format!("a{number}"));
+    let artist = artists.find(|artist| music.partition_of(artist) == led[0]).unwrap();
+    let _ = music.put(&artist, "y", "{}").await;
+    for partition in led {
+        let is_given_up = |body: &Body| matches!(body, Body::StepDown(StepDown { to: None }));
+        eventually_asking("it is given up", async || {
+            bodies(&world, partition).await.iter().any(is_given_up)
+        })
+        .await;
+    }
+    let told = async || {
+        let events = events(&world, EventKind::Health).await;
+        events.iter().any(|event| event.contains("gives up what it leads and starts again: "))
+    };
+    eventually_asking("the reason is told", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

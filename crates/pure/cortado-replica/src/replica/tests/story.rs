@@ -15,6 +15,9 @@ const fn at(offset: LogOffset) -> LogPosition {
     LogPosition { offset, epoch: 0 }
 }
 
+/// Of a replica that gets no further by them.
+const COPIES_MAX: u32 = 5;
+
 /// Replicas `n1`, `n2`, … over one log.
 #[derive(Default)]
 pub(super) struct Story {
@@ -95,6 +98,7 @@ impl Story {
             ["trim", "log"] => self.log.clear(),
             ["hold", name] => self.hold(node(name)),
             ["acknowledge", name] => self.acknowledge(node(name)),
+            ["copies", name, from] => self.copy(node(name), node(from)),
             ["reads", name] => self.tell_whether_it_reads(node(name)),
             [verb @ ("land" | "perhaps" | "lost" | "refuse" | "break" | "arrive"), name] => {
                 self.answer(verb, node(name));
@@ -204,6 +208,19 @@ impl Story {
         let sent = std::mem::take(&mut node.wire);
         node.limbo.extend(sent.into_iter().map(|(_, records)| records));
         self.summary(id);
+    }
+
+    /// A replica that is behind copies what another one has stored, until it gets on with that.
+    fn copy(&mut self, id: NodeId, from: NodeId) {
+        let mut copies = 0;
+        while self.nodes[&id].replica.role() == Role::Offline && copies < COPIES_MAX {
+            copies += 1;
+            let stored = self.nodes[&from].stored.clone();
+            self.nodes.get_mut(&id).unwrap().stored = stored;
+            self.restart(id);
+            self.tell_replica("feed", id, &[]);
+        }
+        writeln!(self.said, "{id}    copied {copies}").unwrap();
     }
 
     /// What the log does with the oldest append of a node.

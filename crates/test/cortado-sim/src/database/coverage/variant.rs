@@ -49,6 +49,7 @@ variants! {
         Event::Verify => "Event::Verify",
         Event::Digest(_) => "Event::Digest",
         Event::Condemned { .. } => "Event::Condemned",
+        Event::StoreFailed { .. } => "Event::StoreFailed",
         Event::Stop => "Event::Stop",
         Event::LogEnd(_) => "Event::LogEnd",
         Event::LogFailed(FollowError::Trimmed { .. }) => "Event::LogFailed/Trimmed",

@@ -348,6 +348,7 @@ fn fact_of(event: &Event<Asker>) -> u64 {
         | Event::ChangeReplicas { .. }
         | Event::Verify
         | Event::Condemned { .. }
+        | Event::StoreFailed { .. }
         | Event::Stop
         | Event::Tick
         | Event::Settle => 0,

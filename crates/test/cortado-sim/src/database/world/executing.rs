@@ -229,8 +229,16 @@ impl World {
         self.log.trim(partition, below);
     }
 
-    /// The store of the whole node is opened again: its process does not survive that.
+    /// The store of the whole node is opened again: its process does not survive that. The other
+    /// replicas hear of it before, if they do.
     fn fail_store(&mut self, here: Address) {
+        for partition in 0..self.plan.partitions {
+            if let Some(to) = self.address(here.node, partition).filter(|to| *to != here) {
+                let why = "told to fail".to_owned();
+                let delay_us = self.kernel.random.between(0, 10) * MILLI;
+                self.tell_in(delay_us, to, Event::StoreFailed { why });
+            }
+        }
         let in_us = self.kernel.random.between(0, 20) * MILLI;
         let Some(process) = self.nodes[here.node].process.as_ref() else { return };
         let process = process.number;
