@@ -5,6 +5,7 @@
 pub mod world;
 pub mod asker;
 mod broker_story;
+mod dead_leader;
 pub mod catalog;
 pub mod client;
 pub mod coverage;
@@ -23,3 +24,4 @@ pub mod truth;
 pub mod upgrade;
 mod observer;
 mod pin;
+mod reach;

@@ -39,6 +39,7 @@ fn without_a_mutant_the_same_seeds_are_well() {
         Scenario::Trim,
         Scenario::Beats,
         Scenario::CutOff,
+        Scenario::LeaderDies,
     ] {
         for seed in 0..25 {
             let order = Order { seed, scenario, mutant: None, judge: Judge::All };
@@ -256,6 +257,11 @@ fn opening_the_gate_early_is_found() {
 #[test]
 fn hiding_that_the_log_is_out_of_reach_is_found() {
     check(Mutant::HidesItsCut, Scenario::CutOff, &["cut_off"]);
+}
+
+#[test]
+fn not_hearing_that_a_machine_refuses_connections_is_found() {
+    check(Mutant::HearsNoRefusals, Scenario::LeaderDies, &["dead_leader"]);
 }
 
 #[test]

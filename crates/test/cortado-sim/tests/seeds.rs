@@ -1,6 +1,7 @@
 //! Every seed that has ever shown a bug, again.
 
-use cortado_sim::{Judge, Order, Scenario, Telling, simulate};
+use cortado_sim::database::coverage::variant::demanded_of;
+use cortado_sim::{Coverage, Judge, Order, Scenario, Telling, simulate};
 
 #[test]
 fn no_bug_comes_back() {
@@ -22,6 +23,23 @@ fn no_bug_comes_back() {
         }
     }
     assert!(runs >= 20, "the list has been emptied");
+}
+
+/// A scenario that does not show any more what it is about would judge nothing.
+#[test]
+fn scenarios_show_the_evidence_that_they_are_about() {
+    for scenario in Scenario::ALL {
+        let demanded = || demanded_of(scenario);
+        if demanded().next().is_none() {
+            continue;
+        }
+        let mut coverage = Coverage::default();
+        for seed in 0..25 {
+            let order = Order { seed, scenario, mutant: None, judge: Judge::All };
+            coverage.add(&simulate(&order, Telling::Silent).coverage);
+        }
+        assert_eq!(coverage.never_in(scenario), Vec::<&str>::new(), "in {scenario}");
+    }
 }
 
 #[test]

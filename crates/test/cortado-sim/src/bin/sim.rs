@@ -20,6 +20,8 @@ macro_rules! tell {
 
 /// Fewer seeds than these need not reach everything.
 const COVERED_SEEDS_MIN: u64 = 900;
+/// The same of one scenario and what that is about.
+const SCENARIO_SEEDS_MIN: u64 = 25;
 /// Lines of the story that a failure shows.
 const LINES_MAX: usize = 60;
 
@@ -173,10 +175,12 @@ fn run_many(from: u64, seeds: u64, choice: Choice) -> ExitCode {
     tell!("{sum}");
     let speed = sum.simulated_us as f64 / 1e6 / seconds.max(0.001);
     tell!("{seconds:.1} s on {threads} cores, {speed:.0} times as fast as time");
-    let never = if choice.scenario.is_none() && sum.seeds >= COVERED_SEEDS_MIN {
-        sum.coverage.never()
-    } else {
-        Vec::new()
+    let never = match choice.scenario {
+        None if sum.seeds >= COVERED_SEEDS_MIN => sum.coverage.never(),
+        Some(scenario) if sum.seeds >= SCENARIO_SEEDS_MIN && choice.mutant.is_none() => {
+            sum.coverage.never_in(scenario).into_iter().map(str::to_owned).collect()
+        }
+        None | Some(_) => Vec::new(),
     };
     if !never.is_empty() {
         tell!("FAILED: never reached in {} seeds: {}", sum.seeds, never.join(", "));

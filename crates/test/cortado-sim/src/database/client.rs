@@ -4,6 +4,7 @@
 
 use crate::database::documents::{AttemptId, KeyNumber, ValueId};
 use crate::database::history::{Action, Level, Write};
+use crate::database::reach::Reach;
 use crate::kernel::random::Random;
 use cortado_cluster::{KnownLeader, KnownRoute, LeaderSearch, Repetition, RouteAttempt};
 use cortado_model::Scn;
@@ -27,6 +28,8 @@ pub struct Client {
     pub waiting: Option<AttemptId>,
     /// What is known of its last request after the tries so far.
     pub(crate) route: RouteAttempt,
+    /// Which nodes its requests have reached.
+    pub(crate) reach: Reach,
 }
 
 /// Operations of a bulk at most.
@@ -47,6 +50,7 @@ impl Client {
             seen: BTreeMap::new(),
             waiting: None,
             route: RouteAttempt::new(Repetition::Harmless),
+            reach: Reach::default(),
         }
     }
 

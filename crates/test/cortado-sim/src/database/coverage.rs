@@ -7,6 +7,7 @@ pub mod variant;
 
 pub use point::CoveragePoint;
 
+use crate::database::scenario::Scenario;
 use crate::kernel::counts::Counts;
 use cortado_driver::ReplicaRole;
 use variant::Variant;
@@ -77,6 +78,12 @@ impl Coverage {
         let missing = variant::demanded().filter(|variant| !self.variants.has(variant));
         never.extend(missing.map(str::to_owned));
         never
+    }
+
+    /// What a few worlds of `scenario` should have met, and have not.
+    pub fn never_in(&self, scenario: Scenario) -> Vec<Variant> {
+        let demanded = variant::demanded_of(scenario);
+        demanded.filter(|variant| !self.variants.has(variant)).collect()
     }
 
     /// The variants that were met although no world is thought to: they are demanded from now on.

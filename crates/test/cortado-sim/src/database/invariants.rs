@@ -20,6 +20,7 @@
 //! | [`hearing`] | who does not hear itself claims for no silence | failover.md, "Beats" |
 //! | [`layers`] | one layer alone is no death | failover.md, "Three layers" |
 //! | [`cut_off`] | who does not reach the log is replaced soon | "Cut off from the log" |
+//! | [`dead_leader`] | what a dead node led is served soon | failover.md, "Three layers" |
 //! | [`led`] | what can be read is led, though all stores be full | failover.md, "Handing back" |
 //! | [`kept`] | what only a person can mend is kept | "Duties of the driver", 12 |
 //! | [`resolved`] | a history that an operator has chosen goes on | "Resolving a dispute" |
@@ -35,6 +36,7 @@ pub mod answers;
 pub mod applied_in_order;
 pub mod checkpoint_order;
 pub mod cut_off;
+pub mod dead_leader;
 pub mod definite_errors;
 pub mod disputes;
 pub mod drained;

@@ -116,7 +116,8 @@ pub enum Mutant {
     DeletesEarly,
     /// A controller takes it that those may claim who should.
     TrustsReplicaSets,
-    /// What gossip sees is not told: a node that the log misses counts as gone for peers as well.
+    /// What peers see, or say themselves, is not told: a node that the log misses counts as gone
+    /// for peers as well.
     DoubtsPeers,
     /// A node goes by its own probes, and asks no other member to probe for it.
     ProbesAlone,
@@ -126,6 +127,8 @@ pub enum Mutant {
     OpensOnOldWord,
     /// A node that does not reach the log tells nobody.
     HidesItsCut,
+    /// A node does not hear that a machine refuses connections to a node that does not run.
+    HearsNoRefusals,
 }
 
 impl Mutant {
@@ -139,7 +142,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 56] = [
+    const OWN: [Mutant; 57] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -196,6 +199,7 @@ impl Mutant {
         Mutant::CountsWhoRuns,
         Mutant::OpensOnOldWord,
         Mutant::HidesItsCut,
+        Mutant::HearsNoRefusals,
     ];
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Observer {
     pub(crate) said_deaf: BTreeMap<usize, Millis>,
     /// When each other node's machine last told it that the node does not run.
     pub(crate) refused: BTreeMap<usize, Millis>,
+    /// Up to when it was told what has become of clients' requests.
+    pub(crate) reach_told: Moment,
     /// When each node last showed a sign of life in beats or records.
     pub(crate) signs: BTreeMap<NodeId, Millis>,
     /// How its appends go.
@@ -79,6 +81,7 @@ impl Observer {
             gossip: BTreeMap::new(),
             said_deaf: BTreeMap::new(),
             refused: BTreeMap::new(),
+            reach_told: Moment::default(),
             signs: BTreeMap::new(),
             appends: OwnCalls::default(),
             store: OwnCalls::default(),

@@ -3,6 +3,7 @@
 //! Start reading at [`Plan::draw`].
 
 mod chore;
+mod lost_leader;
 mod operators;
 mod on_brokers;
 mod rates;
@@ -17,7 +18,7 @@ use cortado_cluster::{MoveLimits, RawSettings, Settings as Detection};
 use cortado_driver::{GATHER_BYTES_MAX, LogLimits, Settings, TrimPolicy};
 use cortado_kafka_model::ClusterSettings;
 use cortado_model::{Generation, ScnBounds, Sequence};
-use cortado_replica::{FEATURE_LEVEL_MAX, Genesis, LeaseSettings, ReadNeed};
+use cortado_replica::{FEATURE_LEVEL_MAX, LeaseSettings, ReadNeed};
 use rates::{BEAT_INTERVALS_US, CHANCES, CHORES_US, INTERVALS_US, LIMBO};
 use std::collections::BTreeMap;
 
@@ -114,7 +115,8 @@ impl Plan {
         plan.draw_swarm(random);
         plan.specialize(random);
         plan.prove_soundly();
-        let is_calm = matches!(scenario, Scenario::Pinned | Scenario::CutOff);
+        let is_calm =
+            matches!(scenario, Scenario::Pinned | Scenario::CutOff | Scenario::LeaderDies);
         if plan.policy == Policy::Cluster && !is_calm {
             plan.draw_beats(random);
         }
@@ -321,7 +323,7 @@ impl Plan {
             Scenario::Rolling => self.upgrade_often(random),
             Scenario::Moves => self.move_replicas(random),
             Scenario::Gray => self.cut_some_ways(random),
-            Scenario::CutOff => self.cut_off_a_leader(random),
+            Scenario::CutOff | Scenario::LeaderDies => self.lose_a_leader(random),
         }
     }
 
@@ -371,18 +373,6 @@ impl Plan {
         self.drift_ppm =
             (0..self.nodes).map(|_| random.between(0, 198_000) as i64 - 99_000).collect();
         self.faults_us = random.between(6, 14) * SECOND;
-    }
-
-    /// Nothing but that, with the settings that ship: how long it takes is what is looked at.
-    fn cut_off_a_leader(&mut self, random: &mut Random) {
-        self.cut_some_ways(random);
-        self.intervals_us.clear();
-        self.chores_us.clear();
-        self.detection = RawSettings::default().validate().expect("defaults are valid");
-        self.lease_ms = Genesis::LEASE_MS;
-        self.beat_streams = random.one_of(&[1, 3]);
-        self.partitions = 3;
-        self.faults_us = 9 * SECOND;
     }
 
     /// Logs that break under handoffs, and leases long enough to outlive them.

@@ -90,11 +90,13 @@ pub enum Scenario {
     Gray,
     /// A leader loses its way to the log, and its peers reach it all the time.
     CutOff,
+    /// A node that leads dies, and its machine says so or is gone with it.
+    LeaderDies,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 39] = [
+    pub const ALL: [Scenario; 40] = [
         Scenario::Swarm,
         Scenario::Calm,
         Scenario::Duel,
@@ -127,6 +129,7 @@ impl Scenario {
         Scenario::Gray,
         Scenario::Rolling,
         Scenario::CutOff,
+        Scenario::LeaderDies,
         Scenario::Kafka,
         Scenario::KafkaBrokers,
         Scenario::KafkaLimbo,
@@ -204,6 +207,7 @@ impl fmt::Display for Scenario {
             Scenario::Moves => "moves",
             Scenario::Gray => "gray",
             Scenario::CutOff => "cut-off",
+            Scenario::LeaderDies => "leader-dies",
         })
     }
 }

@@ -17,6 +17,7 @@ mod detecting;
 mod draining;
 mod driving;
 mod due;
+mod dying;
 mod ending;
 mod executing;
 mod filling;
@@ -47,6 +48,7 @@ use due::{Address, Due};
 use crate::database::catalog::Catalog;
 use crate::database::client::Client;
 use crate::database::coverage::Coverage;
+use crate::database::dead_leader::DeadLeader;
 use crate::database::documents::{AttemptId, ValueId};
 use crate::database::history::Operation;
 use crate::database::hosted::Job;
@@ -112,6 +114,8 @@ pub struct World {
     catalogs: Vec<Rc<Catalog>>,
     /// Nodes whose machines are lost until their change is over: only in `Moves`.
     lost: BTreeSet<usize>,
+    /// The leader that has died, as long as it is held down: only in `LeaderDies`.
+    dead_leader: Option<DeadLeader>,
     /// When the last order of a controller arrives.
     orders_until: Moment,
     phase: Phase,
@@ -294,6 +298,7 @@ impl World {
             upgrade: Upgrade::default(),
             catalogs: vec![Rc::new(Catalog::first(&plan))],
             lost: BTreeSet::new(),
+            dead_leader: None,
             orders_until: Moment::default(),
             phase: Phase::Faults,
             mutant,

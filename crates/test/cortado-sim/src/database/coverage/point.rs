@@ -177,6 +177,8 @@ pub enum CoveragePoint {
     ToldStaleEnd,
     /// A replica led that was not in sync.
     LedUnclean,
+    /// Others have served a write of what a dead node led.
+    ServedForDead,
     /// What a client had been told of was lost by its log, and held by a replica.
     AcknowledgedLost,
     /// A node asked a leader to step down that only one layer misses.
@@ -228,7 +230,7 @@ pub enum CoveragePoint {
 impl CoveragePoint {
     /// All that many seeds of mixed scenarios must meet; only `drift` meets the last one
     /// above, and few the one before it.
-    pub const ALL: [CoveragePoint; 105] = [
+    pub const ALL: [CoveragePoint; 106] = [
         CoveragePoint::VoidZombie,
         CoveragePoint::VoidDuplicate,
         CoveragePoint::VoidGap,
@@ -313,6 +315,7 @@ impl CoveragePoint {
         CoveragePoint::PassedControlRecords,
         CoveragePoint::ToldStaleEnd,
         CoveragePoint::LedUnclean,
+        CoveragePoint::ServedForDead,
         CoveragePoint::AcknowledgedLost,
         CoveragePoint::Drained,
         CoveragePoint::Resumed,

@@ -5,6 +5,7 @@
 //! reading at [`Variant`].
 
 use crate::database::asker::Asker;
+use crate::database::scenario::Scenario;
 use cortado_cluster::{
     AbstainCause, Cause, Doubt, Evidence, GrayFailure, GrayKind, PeerOpinion, RouteStep, Sickness,
     TryOutcome, WatchEvent, WatchOrder,
@@ -386,9 +387,6 @@ const NOT_HERE: &[(Variant, &str)] = &[
     ("Reply::Refused/TooLarge", "clients write little"),
     ("Reply::Refused/NoRoom", "clients write little"),
     ("Reply::Refused/Budget", "clients write little"),
-    ("Evidence::RequestFailed", "clients here tell nodes nothing of one another"),
-    ("Evidence::RequestServed", "clients here tell nodes nothing of one another"),
-    ("Evidence::PeerHeard", "nodes here tell one another clocks and standings only"),
     ("Evidence::Lateness", "the watch itself tells its detector"),
     ("WatchEvent::ClaimNotTaken", "a driver here always has room for a claim"),
 ];
@@ -413,6 +411,44 @@ const RARE: &[Variant] = &[
     "AbstainCause::GossipAlone",
 ];
 
+/// What a few worlds of one scenario must meet, or it has lost what it is about.
+const OF_SCENARIO: &[(Scenario, &[Variant])] = &[
+    (
+        Scenario::Gray,
+        &[
+            "Evidence::Gossip/Alive",
+            "Evidence::Gossip/Suspect",
+            "Evidence::Gossip/Down",
+            "Evidence::GossipReach",
+            "Evidence::PeerHeard",
+            "Evidence::PeerReachesLog/yes",
+            "Evidence::PeerReachesLog/no",
+            "Evidence::PeerRefuses/yes",
+            "Evidence::PeerRefuses/no",
+            "Evidence::RequestFailed",
+            "Evidence::RequestServed",
+            "Cause::LeaderGray/Unreachable",
+        ],
+    ),
+    (Scenario::CutOff, &["Evidence::PeerReachesLog/no", "Evidence::PeerHeard"]),
+    (
+        Scenario::LeaderDies,
+        &[
+            "Cause::LeaderDead",
+            "Evidence::Gossip/Suspect",
+            "Evidence::PeerRefuses/yes",
+            "Evidence::RequestFailed",
+            "Evidence::RequestServed",
+        ],
+    ),
+];
+
+/// What a few worlds of `scenario` together must meet.
+pub fn demanded_of(scenario: Scenario) -> impl Iterator<Item = Variant> {
+    let of = OF_SCENARIO.iter().filter(move |(of, _)| *of == scenario);
+    of.flat_map(|(_, variants)| variants.iter().copied())
+}
+
 /// What many worlds together must meet.
 pub fn demanded() -> impl Iterator<Item = Variant> {
     all().filter(|variant| !RARE.contains(variant) && !is_not_here(variant))
@@ -430,7 +466,8 @@ mod tests {
     #[test]
     fn what_is_excused_is_a_variant_and_has_a_reason() {
         let excused = NOT_HERE.iter().map(|(name, _)| name).chain(RARE);
-        for name in excused {
+        let demanded = OF_SCENARIO.iter().flat_map(|(_, variants)| *variants);
+        for name in excused.chain(demanded) {
             assert!(all().any(|variant| variant == *name), "{name}");
         }
         assert!(NOT_HERE.iter().all(|(name, why)| !why.is_empty() && !RARE.contains(name)));

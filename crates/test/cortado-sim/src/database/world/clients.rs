@@ -83,6 +83,11 @@ impl World {
         known: Option<KnownLeader>,
     ) {
         if self.clients[client].waiting == Some(attempt) {
+            // Of an answer that was lost it cannot be told who was reached.
+            if !matches!(reply, Reply::Unreachable | Reply::Unknown(_)) {
+                let node = self.clients[client].asked;
+                self.note_reach(client, node, true);
+            }
             self.end_attempt(client, attempt, reply, known);
         }
     }

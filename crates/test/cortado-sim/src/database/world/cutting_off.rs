@@ -23,8 +23,11 @@ impl World {
         }
     }
 
-    /// A leader is cut off.
+    /// A leader is cut off, or dies.
     pub(super) fn cut_off(&mut self) {
+        if self.plan.scenario == Scenario::LeaderDies {
+            return self.leader_dies();
+        }
         let partition = self.kernel.random.index(self.plan.partitions);
         let Some(node) = (0..self.nodes.len()).find(|node| self.leads(*node, partition)) else {
             return self.put(50 * MILLI, Due::CutOff);
@@ -45,6 +48,9 @@ impl World {
 
     /// It has been for as long as that may be felt.
     pub(super) fn cut_off_for_long(&mut self, node: usize) {
+        if self.plan.scenario == Scenario::LeaderDies {
+            return self.leader_dead_for_long(node);
+        }
         let others = |partition: &usize| {
             (0..self.nodes.len()).any(|other| other != node && self.leads(other, *partition))
         };
@@ -52,7 +58,7 @@ impl World {
         self.check(cut_off::check(&unled));
     }
 
-    fn leads(&self, node: usize, partition: usize) -> bool {
+    pub(super) fn leads(&self, node: usize, partition: usize) -> bool {
         self.nodes[node].hosted(partition).is_some_and(|hosted| hosted.leads())
     }
 }

@@ -95,7 +95,7 @@ pub(crate) enum Due {
     Flush { node: usize },
     /// A node's stores fill up.
     Fill { node: usize },
-    /// A leader is cut off from the log.
+    /// A leader is cut off from the log, or dies.
     CutOff,
     /// It has been, for as long as that may be felt.
     CutOffFor { node: usize },
@@ -407,8 +407,8 @@ impl fmt::Display for Due {
             Due::Detect { node } => write!(f, "n{}: looks after its leaders", node + 1),
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
-            Due::CutOff => write!(f, "a leader is cut off from the log"),
-            Due::CutOffFor { node } => write!(f, "n{}: is cut off for long", node + 1),
+            Due::CutOff => write!(f, "a leader is cut off from the log, or dies"),
+            Due::CutOffFor { node } => write!(f, "n{}: is cut off or dead for long", node + 1),
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),

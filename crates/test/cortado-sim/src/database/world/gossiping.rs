@@ -13,6 +13,9 @@ use cortado_cluster::{Cause, Death, Evidence, GrayKind, PeerOpinion, PeerWitness
 use cortado_model::{Millis, NodeId};
 use std::collections::BTreeMap;
 
+/// What the clients' routers call themselves: no node has such a number.
+const ROUTERS_FROM: u32 = 1_000;
+
 impl World {
     /// A node probes all others, where nodes do.
     pub(super) fn gossip(&mut self, node: usize) {
@@ -26,6 +29,7 @@ impl World {
             self.hear_of_log(now, node, *other);
             self.knock_at(now, node, *other);
         }
+        self.hear_of_requests(node);
         let fresh_us = self.plan.detection.dead_after_ms * MILLI / 2;
         let (moment, members) = (self.kernel.now, others.len() as u32);
         let Some(process) = &self.nodes[node].process else { return };
@@ -35,7 +39,33 @@ impl World {
         self.observe(node, Evidence::GossipReach { answering, members });
     }
 
-    /// A node hears of another one whether it reaches the log.
+    /// A client's router notes whether a request has reached a node.
+    pub(super) fn note_reach(&mut self, client: usize, node: usize, is_reached: bool) {
+        let now = self.kernel.now;
+        self.clients[client].reach.note(node, is_reached, now);
+    }
+
+    /// A node hears from all routers which nodes requests have reached since they last told it.
+    fn hear_of_requests(&mut self, node: usize) {
+        let (now, me) = (self.kernel.now, self.nodes[node].id);
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let told = std::mem::replace(&mut process.observer.reach_told, now);
+        let mut heard = Vec::new();
+        for (client, known) in self.clients.iter().enumerate() {
+            let by = NodeId(ROUTERS_FROM + client as u32);
+            for (other, is_reached) in known.reach.news(told, now) {
+                let of = self.nodes[other].id;
+                match is_reached {
+                    true => heard.push(Evidence::RequestServed { node: of }),
+                    false if of == me => {}
+                    false => heard.push(Evidence::RequestFailed { node: of, by }),
+                }
+            }
+        }
+        heard.into_iter().for_each(|evidence| self.observe(node, evidence));
+    }
+
+    /// A node hears of another one whether it reaches the log; and that it speaks at all.
     fn hear_of_log(&mut self, now: Millis, node: usize, other: usize) {
         if !self.can_talk(other, node) || !self.nodes[other].is_running() {
             return;
@@ -43,7 +73,11 @@ impl World {
         let hides = self.is(Mutant::HidesItsCut);
         let Some(process) = &self.nodes[other].process else { return };
         let reaches = !process.observer.deaf || hides;
-        let told = Evidence::PeerReachesLog { node: self.nodes[other].id, reaches };
+        let id = self.nodes[other].id;
+        if !self.is(Mutant::DoubtsPeers) {
+            self.observe(node, Evidence::PeerHeard { node: id });
+        }
+        let told = Evidence::PeerReachesLog { node: id, reaches };
         self.observe(node, told);
         if let Some(process) = self.nodes[node].process.as_mut().filter(|_| !reaches) {
             process.observer.said_deaf.insert(other, now);
@@ -55,6 +89,7 @@ impl World {
     fn knock_at(&mut self, now: Millis, node: usize, other: usize) {
         let open = self.can_talk(node, other) && self.can_talk(other, node);
         let refuses = open && self.nodes[other].process.is_none();
+        let refuses = refuses && !self.is(Mutant::HearsNoRefusals);
         self.observe(node, Evidence::PeerRefuses { node: self.nodes[other].id, refuses });
         if let Some(process) = self.nodes[node].process.as_mut().filter(|_| refuses) {
             process.observer.refused.insert(other, now);

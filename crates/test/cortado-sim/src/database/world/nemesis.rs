@@ -69,6 +69,7 @@ impl World {
         }
         self.begin_to_move();
         self.begin_to_cut_off();
+        self.begin_to_die();
         let heal_us = self.plan.faults_us;
         self.put(heal_us, Due::Heal);
     }

@@ -56,7 +56,8 @@ impl World {
     /// Whether `node` stays down for now.
     pub(super) fn is_held_down(&self, node: usize) -> bool {
         let pinned = self.pin.as_ref().is_some_and(|pin| pin.held_down && pin.to == node);
-        pinned || self.lost.contains(&node)
+        let died = self.dead_leader.as_ref().is_some_and(|dead| dead.node == node);
+        pinned || died || self.lost.contains(&node)
     }
 
     /// The order in which the nodes of a partition lead, as `node` knows it.

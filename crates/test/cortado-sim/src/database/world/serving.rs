@@ -25,6 +25,9 @@ use std::rc::Rc;
 
 impl World {
     pub(super) fn request_arrives(&mut self, node: usize, partition: usize, ask: Ask) {
+        if self.nodes[node].process.is_none() {
+            self.note_reach(ask.client, node, false);
+        }
         let Some(here) = self.address(node, partition) else {
             return self.reply(partition, ask.client, ask.attempt, Reply::Unreachable);
         };
@@ -76,6 +79,9 @@ impl World {
             });
         }
         self.check(denied);
+        if matches!(reply, Reply::Committed { .. }) {
+            self.note_served(partition);
+        }
         if !self.strikes(Fault::ReplyLost) {
             let delay_us = self.delay();
             let known = self.leader_told(client, partition, &reply);
