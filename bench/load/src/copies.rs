@@ -58,7 +58,11 @@ pub(crate) async fn copies(options: &Options) -> anyhow::Result<()> {
     let mut speeds = Vec::new();
     for _ in 0..options.rounds {
         let time = Duration::from_secs(options.seconds);
-        let (round, ()) = measure(&site, options, async { Ok(sleep(time).await) }).await?;
+        let resting = async {
+            sleep(time).await;
+            Ok(())
+        };
+        let (round, ()) = measure(&site, options, resting).await?;
         rest.push(round);
         let (from, to) = free_place(&site).await?;
         let (round, taken) = measure(&site, options, copy(&site, &from, &to)).await?;
@@ -171,11 +175,10 @@ async fn free_place(site: &Site) -> anyhow::Result<(String, String)> {
 /// Moves the replica, and waits until that is over; answers how long it took.
 async fn copy(site: &Site, from: &str, to: &str) -> anyhow::Result<Duration> {
     let begun = Instant::now();
-    let body = format!(
-        r#"{{"kind":"move_replica","database":"{DATABASE}","partition":0,"from":"{from}","to":"{to}"}}"#
-    );
+    let target = format!("/admin/v1/databases/{DATABASE}/partitions/0:move");
+    let body = format!(r#"{{"from":"{from}","to":"{to}"}}"#);
     let mut connection = Connection::open(site.address()).await?;
-    let status = connection.exchange(&request("POST", "/admin/v1/moves", Some(&body))).await?;
+    let status = connection.exchange(&request("POST", &target, Some(&body))).await?;
     ensure!(status == 201, "the move was answered {status}");
     loop {
         let moves: Value = site.get("/admin/v1/moves").await?;

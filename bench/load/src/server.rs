@@ -50,7 +50,7 @@ impl Server {
 
     /// SIGTERM; returns when it has ended.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().await?;
+        let told = Command::new("kill").args(["-15", &self.pid().to_string()]).status().await?;
         ensure!(told.success(), "it has ended already");
         self.process.wait().await?;
         Ok(())

@@ -251,20 +251,15 @@ impl Nodes {
             return Err(NotReady::CatalogNotRead);
         };
         let host = router.node.host();
-        let Some(replica) = host.routes.route(PartitionId::CLUSTER).replica() else {
-            return Err(NotReady::CatalogNotRead);
-        };
-        let role = replica.role();
-        if role == ReplicaRole::NeedsUpgrade {
-            return Err(NotReady::TooOld);
-        }
-        if role == ReplicaRole::Disputed {
-            return Err(NotReady::CatalogDisputed);
-        }
+        let replica = host.routes.route(PartitionId::CLUSTER).replica();
+        let replica = replica.ok_or(NotReady::CatalogNotRead)?;
         let is_behind = replica.behind_ms(host.clock.steady()) > ROUTER_BEHIND_MS;
         let has_nodes = host.cluster.catalog.newest().members().next().is_some();
-        if !role.is_readable() || is_behind || !has_nodes {
-            return Err(NotReady::CatalogNotRead);
+        match replica.role() {
+            ReplicaRole::NeedsUpgrade => return Err(NotReady::TooOld),
+            ReplicaRole::Disputed => return Err(NotReady::CatalogDisputed),
+            role if role.is_readable() && has_nodes && !is_behind => {}
+            _ => return Err(NotReady::CatalogNotRead),
         }
         let PlaceUsage { known, connected, .. } = router.place.usage();
         match connected {
