@@ -17,8 +17,9 @@ use std::io::Write;
 
 /// The kind of what nodes tell of how they are.
 const HEALTH: &str = "health";
-/// What is told to a person of how nodes were: beyond this it is no background any more.
-const OF_NODES_MAX: usize = 8;
+/// Lines about how nodes were, each for one kind of change of one node: enough for all that may
+/// happen to three of them.
+const OF_NODES_MAX: usize = 30;
 
 /// What `cortado explain` is told.
 #[derive(Debug, Args)]
@@ -334,9 +335,9 @@ mod tests {
 
     #[test]
     fn a_crowd_of_nodes_is_told_by_the_last() {
-        let events = (0..12).map(|hour| health(&format!("n{hour}"), "healthy", hour)).collect();
-        let text = report(&met(Form::Table, 20, events));
+        let events = (0..40).map(|hour| health(&format!("n{hour}"), "healthy", hour)).collect();
+        let text = report(&met(Form::Table, 60, events));
         assert_eq!(text.lines().count(), 1 + OF_NODES_MAX + 1, "{text}");
-        assert!(text.contains("n11: healthy\n") && text.ends_with("has them\n"), "{text}");
+        assert!(text.contains("n39: healthy\n") && text.ends_with("has them\n"), "{text}");
     }
 }
