@@ -126,6 +126,8 @@ pub enum Mutant {
     OpensOnOldWord,
     /// A node that does not reach the log tells nobody.
     HidesItsCut,
+    /// A node passes over what leaders tell of single partitions.
+    PassesOverCuts,
 }
 
 impl Mutant {
@@ -139,7 +141,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 56] = [
+    const OWN: [Mutant; 57] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -196,6 +198,7 @@ impl Mutant {
         Mutant::CountsWhoRuns,
         Mutant::OpensOnOldWord,
         Mutant::HidesItsCut,
+        Mutant::PassesOverCuts,
     ];
 }
 

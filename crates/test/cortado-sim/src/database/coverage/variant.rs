@@ -260,6 +260,10 @@ variants! {
             "Evidence::PeerReachesLog/yes",
         WatchEvent::Observed(Evidence::PeerReachesLog { reaches: false, .. }) =>
             "Evidence::PeerReachesLog/no",
+        WatchEvent::Observed(Evidence::PeerReachesLogOf { reaches: true, .. }) =>
+            "Evidence::PeerReachesLogOf/yes",
+        WatchEvent::Observed(Evidence::PeerReachesLogOf { reaches: false, .. }) =>
+            "Evidence::PeerReachesLogOf/no",
         WatchEvent::Observed(Evidence::PeerRefuses { refuses: true, .. }) =>
             "Evidence::PeerRefuses/yes",
         WatchEvent::Observed(Evidence::PeerRefuses { refuses: false, .. }) =>
@@ -302,6 +306,7 @@ variants! {
             "Cause::LeaderGray/Unreachable",
         Cause::LeaderGray { gray: GrayFailure { kind: GrayKind::LogSilent(_), .. }, .. } =>
             "Cause::LeaderGray/LogSilent",
+        Cause::LeaderCutOff { .. } => "Cause::LeaderCutOff",
         Cause::LeaderRestarted { .. } => "Cause::LeaderRestarted",
         Cause::SteppedDown { .. } => "Cause::SteppedDown",
         Cause::PreferredIsBack { .. } => "Cause::PreferredIsBack",
@@ -406,6 +411,9 @@ const RARE: &[Variant] = &[
     "News::BookmarksNotTrimmed",
     "News::NotHashed",
     "Cause::LeaderGray/LogSilent",
+    "Cause::LeaderCutOff",
+    "Evidence::PeerReachesLogOf/yes",
+    "Evidence::PeerReachesLogOf/no",
     "Cause::MovesAway",
     "AbstainCause::NotEligible",
     "AbstainCause::Restoring",
