@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug, Default)]
 pub(crate) struct KnownLogs {
     logs: RwLock<BTreeMap<DatabaseId, Arc<KnownLog>>>,
+    /// Under which id the topic of each database was first found: whatever takes its name later is
+    /// not the database's, though it is looked at.
+    first_ids: Mutex<BTreeMap<DatabaseId, LogId>>,
     /// Logs that have ended, and whose readers have not been told.
     ended: Mutex<Vec<Arc<KnownLog>>>,
 }
@@ -64,6 +67,11 @@ impl KnownLogs {
         self.logs.read().get(&database).cloned()
     }
 
+    /// Under which id the topic of a database was first found.
+    pub(crate) fn first_id(&self, database: DatabaseId) -> Option<LogId> {
+        self.first_ids.lock().get(&database).copied()
+    }
+
     /// All logs.
     pub(crate) fn all(&self) -> Vec<Arc<KnownLog>> {
         self.logs.read().values().cloned().collect()
@@ -71,6 +79,7 @@ impl KnownLogs {
 
     /// The topic of a database was found under this id.
     pub(crate) fn learn(&self, spec: &LogSpec, topic: String, id: LogId) {
+        self.first_ids.lock().entry(spec.database).or_insert(id);
         let mut logs = self.logs.write();
         let known = logs.get(&spec.database);
         let is_same = |log: &&Arc<KnownLog>| {
@@ -96,6 +105,7 @@ impl KnownLogs {
 
     /// The database was dropped, and its topic deleted.
     pub(crate) fn forget(&self, database: DatabaseId) {
+        self.first_ids.lock().remove(&database);
         if let Some(former) = self.logs.write().remove(&database) {
             self.mark(&former, Standing::Gone);
         }
@@ -254,11 +264,13 @@ mod tests {
         assert_eq!((former.standing(), former.acknowledge(0, 3)), (Standing::Here, 6));
         logs.learn(&spec(2), "t".to_owned(), LogId(2));
         assert_eq!(former.standing(), Standing::Replaced(LogId(2)));
+        assert_eq!(logs.first_id(DatabaseId(7)), Some(LogId(1)));
         let latter = logs.of_database(DatabaseId(7)).unwrap();
         // The new log begins anew: nothing of it jumps backwards.
         assert_eq!((latter.id, latter.acknowledge(0, 0)), (LogId(2), 0));
         logs.forget(DatabaseId(7));
         assert_eq!(latter.standing(), Standing::Gone);
+        assert_eq!(logs.first_id(DatabaseId(7)), None);
         let ended: Vec<LogId> = logs.take_ended().iter().map(|log| log.id).collect();
         assert_eq!((ended, logs.take_ended().len()), (vec![LogId(1), LogId(2)], 0));
     }

@@ -114,14 +114,15 @@ impl Lifecycle {
     /// Deletes the topic of a database, and waits until it is not known any more.
     pub(crate) async fn remove(&self, spec: &LogSpec) -> Result<(), RemoveError> {
         let name = topic_of(&self.settings.topic_prefix, spec);
-        let known = self.known.of_database(spec.database).filter(|log| *log.topic == *name);
-        let id = known.map(|log| log.id.0);
+        // Not the id that was found last: to look at a topic that was made anew is no proof that
+        // it is the database's.
+        let id = self.known.first_id(spec.database).map(|id| id.0);
         let topic = self.settled_topic(&name, id).await.map_err(RemoveError)?;
         if let (Some(topic), Some(id)) = (&topic, id)
             && topic.id != id
         {
             let why = format!(
-                "topic {name} is another one than was verified; look at it, and delete it by hand"
+                "topic {name} was made anew by somebody else; look at it, and delete it by hand"
             );
             return Err(RemoveError(io::Error::other(why)));
         }

@@ -89,6 +89,8 @@ pub struct Progress {
     pub fit: bool,
     /// Some of its own beats have come back lately; a router, which sends none, says so, too.
     pub reaches_log: bool,
+    /// Partitions that it leads, and to whose logs it does not get: all of them, in every message.
+    pub unreached: Vec<PartitionId>,
     /// Counts what this life has told the other node, from 1.
     pub number: u64,
     /// The last number that it has heard of the other node without missing one, and of which life.

@@ -39,14 +39,25 @@ struct Heard {
     /// It is well enough to be given leaderships.
     fit: bool,
     reaches_log: bool,
+    /// Partitions that it leads and to whose logs it does not get.
+    unreached: Vec<PartitionId>,
     replicas: HashMap<PartitionId, ReplicaProgress>,
 }
 
 impl Heard {
     fn nothing(incarnation: NodeIncarnation, now: Millis) -> Heard {
         let (heard, replicas) = (None, HashMap::new());
-        let (fit, reaches_log) = (false, false);
-        Heard { incarnation, at: now, number: 0, missed: true, heard, fit, reaches_log, replicas }
+        Heard {
+            incarnation,
+            at: now,
+            number: 0,
+            missed: true,
+            heard,
+            fit: false,
+            reaches_log: false,
+            unreached: Vec::new(),
+            replicas,
+        }
     }
 }
 
@@ -71,6 +82,7 @@ impl PeerProgress {
         peer.missed = !progress.complete && (peer.missed || progress.number != peer.number + 1);
         (peer.at, peer.number, peer.heard) = (now, progress.number, progress.heard);
         (peer.fit, peer.reaches_log) = (progress.fit, progress.reaches_log);
+        peer.unreached = progress.unreached;
         if progress.complete {
             peer.replicas.clear();
         }
@@ -114,6 +126,11 @@ impl PeerProgress {
         let peers = self.read();
         let says = |peer: &Heard| peer.reaches_log && now.since(peer.at) <= REACHES_MS;
         nodes.iter().any(|node| peers.get(node).is_some_and(says))
+    }
+
+    /// The partitions that `node` leads and to whose logs it does not get, as it has said last.
+    pub fn unreached(&self, node: NodeId) -> Vec<PartitionId> {
+        self.read().get(&node).map(|peer| peer.unreached.clone()).unwrap_or_default()
     }
 
     /// The nodes that have spoken here and are not silent.

@@ -5,12 +5,14 @@
 //! suspects others more slowly, since what looks like their silence may be its own. Never claims
 //! anything. Start reading at [`Detector::verdict`].
 
+mod evidence;
 mod own_beats;
 mod peers;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+pub use evidence::Evidence;
 pub use own_beats::OwnSilence;
 pub use peers::{PeerLoss, PeerOpinion, PeerWitness};
 pub use verdict::{Death, GrayFailure, GrayKind, NodeVerdict};
@@ -19,7 +21,7 @@ use crate::settings::Settings;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
-use cortado_model::{Beat, BeatStream, Millis, NodeId, NodeIncarnation};
+use cortado_model::{Beat, Millis, NodeId, NodeIncarnation, PartitionId};
 use own_beats::OwnBeats;
 use peers::{PeerLayer, PeerSight};
 
@@ -41,100 +43,11 @@ pub struct Detector {
     clock_is_off: bool,
 }
 
-/// Something that a node has observed.
+/// A leader does not reach one partition's log, as it has told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// A beat was heard; an own one shows that there is something to hear.
-    Beat {
-        /// On which stream.
-        stream: BeatStream,
-        /// What it says.
-        beat: Beat,
-    },
-    /// A record was accepted in the log of a partition that this node follows.
-    PartitionRecord {
-        /// Who wrote it.
-        node: NodeId,
-        /// In which life.
-        incarnation: NodeIncarnation,
-    },
-    /// An own append was acknowledged.
-    OwnAppend {
-        /// From handing it over to the acknowledgement.
-        took_ms: u64,
-    },
-    /// An own append waits for its acknowledgement: no news until it is slow.
-    OwnAppendWaits {
-        /// Since it was handed over.
-        waited_ms: u64,
-    },
-    /// An own append failed.
-    OwnAppendFailed,
-    /// The own store has applied something, or is at it.
-    OwnStore {
-        /// For how long.
-        took_ms: u64,
-    },
-    /// The own store failed to apply something.
-    OwnStoreFailed,
-    /// The own wall clock was compared with those of others.
-    OwnClock {
-        /// It is too far off for a leader, as [`LogClock::is_off`](crate::LogClock::is_off) says.
-        is_off: bool,
-    },
-    /// Gossip says something of another node. Without any, detection goes by the log alone.
-    Gossip {
-        /// Of which node.
-        node: NodeId,
-        /// Of which life.
-        incarnation: NodeIncarnation,
-        /// What.
-        opinion: PeerOpinion,
-    },
-    /// How well gossip goes for this node itself.
-    GossipReach {
-        /// Other members that have answered it lately.
-        answering: u32,
-        /// Other members of the cluster, whatever gossip thinks of them.
-        members: u32,
-    },
-    /// A router could not reach a node.
-    RequestFailed {
-        /// Which node.
-        node: NodeId,
-        /// Whose router.
-        by: NodeId,
-    },
-    /// A router has reached a node.
-    RequestServed {
-        /// Which node.
-        node: NodeId,
-    },
-    /// A node has told this one something, on the way that requests take.
-    PeerHeard {
-        /// Which node.
-        node: NodeId,
-    },
-    /// A node has told, on that way, whether any of its own beats come back from the log.
-    PeerReachesLog {
-        /// Which node.
-        node: NodeId,
-        /// It does.
-        reaches: bool,
-    },
-    /// The machine of a node has answered this one, at the last try to reach that life of it, that
-    /// nothing listens there; or no longer so.
-    PeerRefuses {
-        /// Which node.
-        node: NodeId,
-        /// It has.
-        refuses: bool,
-    },
-    /// An own timer ran. Reported for every tick, punctual ones too.
-    Lateness {
-        /// How much later than it should have.
-        late_ms: u64,
-    },
+pub(crate) struct CutOff {
+    since: Millis,
+    counts_from: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +154,9 @@ impl Detector {
             Evidence::PeerReachesLog { node, reaches } => {
                 self.peers.hear_of_log(now, node, reaches);
             }
+            Evidence::PeerReachesLogOf { node, partition, reaches } => {
+                self.peers.hear_of_log_of(now, (node, partition), reaches);
+            }
             Evidence::PeerRefuses { node, refuses } => self.peers.is_refused(now, node, refuses),
         }
     }
@@ -307,6 +223,45 @@ impl Detector {
     /// there are others that should; as of the last own timer.
     pub fn is_cut_off(&self) -> bool {
         self.peers.is_cut_off()
+    }
+
+    /// Since when `node` has told that it does not reach the log of `partition`, which it leads;
+    /// `None` if it has not told so lately.
+    pub fn cut_off_since(&self, node: NodeId, partition: PartitionId) -> Option<Millis> {
+        self.peers.lost_log_of(node, partition)
+    }
+
+    /// From when on that leaves the partition without a leader; may lie ahead. `None` also while
+    /// this node's own beats do not come back on every stream: then the broker may be away, which
+    /// no other leader would help.
+    ///
+    /// It must have lasted for a beat: a leader that was merely held up takes it back at once. A
+    /// broker that comes back is found by some nodes sooner than by others, so the leader gets
+    /// the whole limit again; and what it told before it came to lead this time it tells no more
+    /// three beats later.
+    ///
+    /// * `led_since`: when this node has folded that it leads.
+    pub(crate) fn cut_off_from(
+        &self,
+        now: Millis,
+        node: NodeId,
+        partition: PartitionId,
+        led_since: Millis,
+    ) -> Option<Millis> {
+        let since = self.cut_off_since(node, partition)?.plus(self.settings.beat_ms);
+        let heard_from = self.own_beats.trusted_since(now)?.plus(self.limit_ms());
+        Some(since.max(heard_from).max(led_since.plus(self.certain_ms())))
+    }
+
+    /// All that a decision can depend on of what nodes tell of single partitions, by node and
+    /// partition.
+    pub(crate) fn cut_offs(&self, now: Millis) -> BTreeMap<(NodeId, PartitionId), CutOff> {
+        let cut_off = |(of, since): ((NodeId, PartitionId), Millis)| {
+            let (node, partition) = of;
+            let counts_from = self.cut_off_from(now, node, partition, Millis(0));
+            (of, CutOff { since, counts_from })
+        };
+        self.peers.lost_logs_of().map(cut_off).collect()
     }
 
     /// What `now` is to be thought of `node`, by the log alone.
@@ -466,12 +421,13 @@ impl Detector {
     /// not reach the log, or whose machine says that it does not run: silence says the same.
     fn limit_of_ms(&self, node: NodeId) -> u64 {
         match self.peers.certain(node) {
-            Some(_) => {
-                let beats_ms = CERTAIN_BEATS.saturating_mul(self.settings.beat_ms);
-                beats_ms.saturating_mul(1 + self.strikes())
-            }
+            Some(_) => self.certain_ms().saturating_mul(1 + self.strikes()),
             None => self.limit_ms(),
         }
+    }
+
+    fn certain_ms(&self) -> u64 {
+        CERTAIN_BEATS.saturating_mul(self.settings.beat_ms)
     }
 
     fn strikes(&self) -> u64 {

@@ -54,6 +54,15 @@ pub enum Cause {
         /// The evidence.
         gray: GrayFailure,
     },
+    /// The leader works, and says that it does not reach the log of this partition.
+    LeaderCutOff {
+        /// Who leads.
+        leader: NodeId,
+        /// In which life.
+        incarnation: NodeIncarnation,
+        /// For how long it has said so.
+        said_ms: u64,
+    },
     /// The leader's process is another one now, and never continues what the old one led.
     LeaderRestarted {
         /// Who led.
@@ -96,6 +105,7 @@ impl Cause {
             Cause::NeverLed | Cause::LeaderRestarted { .. } | Cause::SteppedDown { .. } => true,
             Cause::LeaderDead { .. }
             | Cause::LeaderGray { .. }
+            | Cause::LeaderCutOff { .. }
             | Cause::PreferredIsBack { .. }
             | Cause::PinnedIsBack { .. }
             | Cause::Drained
@@ -112,6 +122,7 @@ impl Cause {
             // What is said of the dead is a matter of seconds, and a successor is named now.
             Cause::LeaderDead { .. }
             | Cause::LeaderGray { .. }
+            | Cause::LeaderCutOff { .. }
             | Cause::SteppedDown { .. }
             | Cause::PreferredIsBack { .. }
             | Cause::PinnedIsBack { .. }
@@ -124,7 +135,9 @@ impl Cause {
     /// The leader that is gone, or as good as gone.
     pub(crate) fn gone_leader(&self) -> Option<NodeId> {
         match self {
-            Cause::LeaderDead { leader, .. } | Cause::LeaderGray { leader, .. } => Some(*leader),
+            Cause::LeaderDead { leader, .. }
+            | Cause::LeaderGray { leader, .. }
+            | Cause::LeaderCutOff { leader, .. } => Some(*leader),
             Cause::NeverLed
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. }
@@ -142,6 +155,7 @@ impl Cause {
             Cause::NeverLed
             | Cause::LeaderDead { .. }
             | Cause::LeaderGray { .. }
+            | Cause::LeaderCutOff { .. }
             | Cause::LeaderRestarted { .. }
             | Cause::SteppedDown { .. } => true,
             Cause::PreferredIsBack { .. }
@@ -169,6 +183,8 @@ pub enum NotChosen {
     Dead(Death),
     /// It works for some nodes and not for others.
     Gray(GrayFailure),
+    /// It has said that it does not reach the partition's log.
+    CutOff,
     /// The log does not let it claim: its replica is about to join or to leave.
     NotEligible,
     /// Its turn comes this long after the leadership became vacant; it may come first, and has not
@@ -225,6 +241,11 @@ impl fmt::Display for Cause {
             Cause::NeverLed => f.write_str("it has never been led"),
             Cause::LeaderDead { leader, death, .. } => write!(f, "leader {leader} {death}"),
             Cause::LeaderGray { leader, gray, .. } => write!(f, "leader {leader} {gray}"),
+            Cause::LeaderCutOff { leader, said_ms, .. } => write!(
+                f,
+                "leader {leader} has said for {said_ms} ms that it does not reach this \
+                 partition's log"
+            ),
             Cause::LeaderRestarted { leader, .. } => {
                 write!(f, "leader {leader} has restarted, its leadership is over")
             }
@@ -250,6 +271,7 @@ impl fmt::Display for NotChosen {
         match self {
             NotChosen::Dead(death) => write!(f, "is dead: {death}"),
             NotChosen::Gray(gray) => write!(f, "is not sound: {gray}"),
+            NotChosen::CutOff => f.write_str("does not reach the partition's log, as it says"),
             NotChosen::NotEligible => f.write_str("may not claim: its replica joins or leaves"),
             NotChosen::Waits { wait_ms: 0 } => f.write_str("could act at once"),
             NotChosen::Waits { wait_ms } => write!(f, "would wait {wait_ms} ms"),

@@ -44,7 +44,7 @@ pub use moves::{
     repair, waiting,
 };
 pub use node_life::{NextLife, NodeLife};
-pub use own_calls::OwnCalls;
+pub use own_calls::{AppendWait, OwnCalls};
 pub use placement::{
     Capacity, Load, Placed, Placement, PlacementNode, Zone, completed, plan, plan_on, replaced,
     replan, replan_on,

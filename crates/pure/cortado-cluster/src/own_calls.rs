@@ -89,9 +89,66 @@ impl OwnCalls {
     }
 }
 
+/// Since when the appends of one replica have waited, and none of them was acknowledged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AppendWait {
+    since: Option<Millis>,
+}
+
+/// Beats for which an append must have waited: as many as a stream's own delay explains.
+const CUT_OFF_BEATS: u64 = 3;
+
+impl AppendWait {
+    /// One is sent.
+    pub fn begin(&mut self, now: Millis) {
+        self.since.get_or_insert(now);
+    }
+
+    /// One was acknowledged. What fails, or is given up, ends no wait: the next one goes the same
+    /// way.
+    ///
+    /// * `oldest`: when the oldest one was sent that is not answered, if there is any.
+    pub fn acknowledged(&mut self, oldest: Option<Millis>) {
+        self.since = oldest;
+    }
+
+    /// Whether a leader has to tell its peers that it does not reach its partition's log.
+    ///
+    /// * `beats_silent`: own beats should have come back on some stream and have not. Without that
+    ///   the log is slow, and not out of reach.
+    pub fn is_cut_off(&self, now: Millis, beats_silent: bool, beat_ms: u64) -> bool {
+        let long_ms = CUT_OFF_BEATS.saturating_mul(beat_ms);
+        beats_silent && self.since.is_some() && self.waited_ms(now) >= long_ms
+    }
+
+    /// For how long some append has waited; 0 if none does.
+    pub fn waited_ms(&self, now: Millis) -> u64 {
+        self.since.map_or(0, |since| now.since(since))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_is_out_of_reach_when_an_append_waits_and_own_beats_do_not_come_back() {
+        let mut wait = AppendWait::default();
+        let check = |wait: &AppendWait, now, silent, want| {
+            assert_eq!(wait.is_cut_off(Millis(now), silent, 250), want, "at {now}");
+        };
+        check(&wait, 5_000, true, false);
+        wait.begin(Millis(100));
+        wait.begin(Millis(600));
+        check(&wait, 849, true, false);
+        check(&wait, 850, true, true);
+        check(&wait, 850, false, false);
+        wait.acknowledged(Some(Millis(600)));
+        check(&wait, 1_349, true, false);
+        check(&wait, 1_350, true, true);
+        wait.acknowledged(None);
+        check(&wait, 5_000, true, false);
+    }
 
     #[test]
     fn an_append_that_hangs_is_told_before_it_ends() {

@@ -19,7 +19,7 @@ use crate::abstention::AbstainCause;
 use crate::decision::{
     Decision, StayReason, decide, decide_again_at, leader_awaited, may_hand_over,
 };
-use crate::detector::{Detector, Evidence, NodeVerdict, OwnSilence, Sickness};
+use crate::detector::{CutOff, Detector, Evidence, NodeVerdict, OwnSilence, Sickness};
 use crate::explanation::{Cause, Explanation};
 use crate::settings::Settings;
 use abstaining::Abstaining;
@@ -40,6 +40,8 @@ pub struct Watch {
     now: Millis,
     detector: Detector,
     nodes: Nodes,
+    /// What leaders have told of single partitions, as last noticed.
+    cut_offs: BTreeMap<(NodeId, PartitionId), CutOff>,
     partitions: PartitionIndex,
     abstaining: Abstaining,
     /// When the next beat should be sent.
@@ -85,6 +87,7 @@ impl Watch {
             now,
             detector: Detector::new(me, incarnation, streams, settings),
             nodes: Nodes::default(),
+            cut_offs: BTreeMap::new(),
             partitions: PartitionIndex::default(),
             abstaining: Abstaining::default(),
             beat_due: now,
@@ -235,6 +238,21 @@ impl Watch {
             self.partitions.mark_vacant();
         }
         changed.into_iter().for_each(|node| self.partitions.mark_led_by(node));
+        self.judge_cut_offs(now);
+    }
+
+    /// Marks the partitions of which leaders tell something else than at the last look.
+    fn judge_cut_offs(&mut self, now: Millis) {
+        let cut_offs = self.detector.cut_offs(now);
+        let before = core::mem::replace(&mut self.cut_offs, cut_offs);
+        if before == self.cut_offs {
+            return;
+        }
+        let gone = before.iter().filter(|(of, told)| self.cut_offs.get(of) != Some(told));
+        let told = self.cut_offs.iter().filter(|(of, told)| before.get(of) != Some(told));
+        for ((_, partition), _) in gone.chain(told) {
+            self.partitions.mark(*partition);
+        }
     }
 
     /// Decides about a partition; answers what the next decision about it waits for.

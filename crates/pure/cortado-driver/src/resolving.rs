@@ -55,7 +55,8 @@ impl<C: Caller> Parts<'_, C> {
             turn.act(Action::LookThrough(job));
             return Stage::LookingThrough(job);
         }
-        let why = format!("an operator has chosen the history of {keep}, this one had {own}");
+        // An operator has chosen it; or a router, whose word counts nowhere, follows who has it.
+        let why = format!("the history of {keep} goes on, and not this one, which had {own}");
         self.rebuild(beyond, Some(keep), why, turn)
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Health {
     away: Mutex<Vec<NodeId>>,
     /// None of its own beats comes back, although they should.
     cut_off: AtomicBool,
+    /// Some of them do not, on some stream.
+    beats_silent: AtomicBool,
     /// It is about to end, and takes no leadership any more.
     leaving: AtomicBool,
 }
@@ -47,6 +49,7 @@ impl Health {
             unread: Mutex::default(),
             away: Mutex::default(),
             cut_off: AtomicBool::new(false),
+            beats_silent: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         }
     }
@@ -96,6 +99,15 @@ impl Health {
     /// Takes over whether it does; answers whether it was so before.
     pub(crate) fn set_reaches_log(&self, reaches: bool) -> bool {
         self.cut_off.swap(!reaches, Ordering::AcqRel) != reaches
+    }
+
+    /// Whether own beats do not come back on some stream.
+    pub(crate) fn beats_silent(&self) -> bool {
+        self.beats_silent.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_beats_silent(&self, silent: bool) {
+        self.beats_silent.store(silent, Ordering::Release);
     }
 
     /// From now on the node is given no leadership, and claims none.

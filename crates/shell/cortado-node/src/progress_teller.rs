@@ -7,7 +7,7 @@ use crate::clock::wall;
 use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use cortado_gateway::Catalog;
-use cortado_model::{DatabaseId, NodeId, PartitionId, Scn};
+use cortado_model::{DatabaseId, Millis, NodeId, PartitionId, Scn};
 use cortado_peer::{Message, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,10 +55,11 @@ pub(crate) async fn tell_progress(host: Arc<ReplicaHost>) {
         if host.duty == Duty::Router {
             tell_reach(&host, &listeners);
         }
+        let unreached = unreached(&host, now);
         for listener in listeners.into_iter().filter(|node| *node != host.node()) {
             let number = told.entry(listener).or_default();
             *number += 1;
-            let message = progress_for(&host, listener, *number, &moved);
+            let message = progress_for(&host, listener, *number, (&moved, &unreached));
             if let Some(peer) = host.peers.peer(listener) {
                 peer.tell(Message::Progress(message));
             }
@@ -81,7 +82,7 @@ fn progress_for(
     host: &ReplicaHost,
     listener: NodeId,
     number: u64,
-    moved: &[Arc<ReplicaHandle>],
+    (moved, unreached): (&[Arc<ReplicaHandle>], &[PartitionId]),
 ) -> Progress {
     let me = host.me();
     let (heard, heard_here) = host.progress.heard(listener);
@@ -104,11 +105,23 @@ fn progress_for(
         wall: wall(),
         fit: host.health.is_fit(),
         reaches_log: host.health.reaches_log(),
+        unreached: unreached.iter().copied().filter(|each| concerns(*each)).collect(),
         number,
         heard,
         complete,
         replicas: replicas.map(|replica| replica.progress()).collect(),
     }
+}
+
+/// The partitions that this node leads and to whose logs it does not get.
+fn unreached(host: &ReplicaHost, now: Millis) -> Vec<PartitionId> {
+    if !host.health.beats_silent() || host.duty == Duty::Router {
+        return Vec::new();
+    }
+    let beat_ms = host.settings.detection.beat_ms;
+    let mut replicas = host.routes.replicas();
+    replicas.retain(|replica| replica.is_cut_off(now, true, beat_ms));
+    replicas.iter().map(|replica| replica.partition).collect()
 }
 
 /// The nodes to which replicas are moving, by partition.

@@ -6,6 +6,7 @@ use crate::asker::Input;
 use crate::changed_replicas::ChangedReplicas;
 use crate::store_room::StoreRoom;
 use crate::tasks::Tasks;
+use cortado_cluster::AppendWait;
 use cortado_driver::{FoldedLeadership, INBOX_MAX, PeerStanding, ReplicaRole, Sighting};
 use cortado_lanes::StoreLanes;
 use cortado_model::{
@@ -71,6 +72,7 @@ struct Shown {
     /// The peers have not been told how it is now, and will be.
     moved: AtomicBool,
     standing: Mutex<Option<PeerStanding>>,
+    append_wait: Mutex<AppendWait>,
 }
 
 /// Why an input was not put in line.
@@ -264,6 +266,15 @@ impl ReplicaHandle {
         KnownLeader { generation: folded.generation, stepped_down, node: folded.leads() }
     }
 
+    /// Whether it leads, as it has folded its log or as a step-down has named it, and does not get
+    /// to that log.
+    ///
+    /// * `beats_silent`, `beat_ms`: as [`AppendWait::is_cut_off`] has them.
+    pub(crate) fn is_cut_off(&self, now: Millis, beats_silent: bool, beat_ms: u64) -> bool {
+        let waits = self.shown.append_wait.lock().is_cut_off(now, beats_silent, beat_ms);
+        waits && self.known_leader().node == Some(self.node)
+    }
+
     /// The peers are about to be told: what changes from now on is news.
     pub(crate) fn begin_telling(&self) {
         // Nothing that is read afterwards may be read before.
@@ -294,6 +305,18 @@ impl ReplicaHandle {
     }
 
     // What follows is for the driver.
+
+    /// It sends an append.
+    pub(crate) fn show_append(&self, now: Millis) {
+        self.shown.append_wait.lock().begin(now);
+    }
+
+    /// An append was acknowledged.
+    ///
+    /// * `oldest`: when the oldest one was sent that is not answered, if there is any.
+    pub(crate) fn show_acknowledged(&self, oldest: Option<Millis>) {
+        self.shown.append_wait.lock().acknowledged(oldest);
+    }
 
     /// Something of what [`progress`](Self::progress) tells is another one.
     fn move_on(&self) {

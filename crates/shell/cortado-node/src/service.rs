@@ -20,7 +20,7 @@ use crate::replica_handle::ReplicaHandle;
 use crate::replica_host::{Duty, ReplicaHost};
 use cortado_cluster::Evidence;
 use cortado_driver::{Event, PeerStanding, ReplicaRole};
-use cortado_model::{DatabaseId, LogOffset, PartitionId};
+use cortado_model::{DatabaseId, LogOffset, NodeId, PartitionId};
 use cortado_peer::{
     CallError, ChangeReplicas, ChangeReplicasAnswer, GivenSnapshots, HandOff, HandOffAnswer,
     Holdings, KnownLeader, Message, NodeReport, Peer, Pending, Progress, Reach, Read, ReadAnswer,
@@ -150,7 +150,8 @@ impl NodeService {
         if is_member {
             self.host.log_time.hear(node, progress.wall);
         }
-        if self.host.duty == Duty::Member && self.host.gossip.get().is_some() {
+        let judges = self.host.duty == Duty::Member && self.host.gossip.get().is_some();
+        if judges {
             self.host.health.heard(Evidence::PeerHeard { node });
             if is_member {
                 let reaches = progress.reaches_log;
@@ -163,7 +164,23 @@ impl NodeService {
                 route.learn(told.leader);
             }
         }
+        let before = self.host.progress.unreached(node);
         self.host.progress.hear(progress, self.host.clock.steady());
+        if judges && is_member {
+            self.hear_of_logs(node, &before);
+        }
+    }
+
+    /// A peer has told to the logs of which partitions that it leads it does not get.
+    ///
+    /// * `before`: those that it had told of.
+    fn hear_of_logs(&self, node: NodeId, before: &[PartitionId]) {
+        let told = self.host.progress.unreached(node);
+        let over = before.iter().filter(|partition| !told.contains(partition));
+        let over = over.map(|partition| (*partition, true));
+        for (partition, reaches) in over.chain(told.iter().map(|each| (*each, false))) {
+            self.host.health.heard(Evidence::PeerReachesLogOf { node, partition, reaches });
+        }
     }
 
     /// Requests of another node or router have reached some, and have not reached others.

@@ -60,6 +60,10 @@ impl Vitals {
 }
 
 impl BegunCall {
+    pub(crate) fn since(&self) -> Millis {
+        self.since
+    }
+
     /// It was answered, or given up.
     ///
     /// * `done`: what was asked for has been done.

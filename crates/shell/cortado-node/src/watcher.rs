@@ -326,6 +326,7 @@ impl Watcher {
 
     fn tell_own_silence(&self, silence: Option<OwnSilence>) {
         let node = self.host.node();
+        self.host.health.set_beats_silent(silence.is_some());
         let reaches_log = silence.is_none_or(|silence| silence.streams < silence.of);
         if self.host.health.set_reaches_log(reaches_log) != reaches_log {
             // What this node leads, others lead soon: they go by what it says of itself.
@@ -396,7 +397,9 @@ async fn answer_to(sent: &mut Option<Pending<Result<(), BeatNotSent>>>) -> Resul
 fn claim_reason(cause: &Cause) -> ClaimReason {
     match cause {
         Cause::NeverLed => ClaimReason::NeverLed,
-        Cause::LeaderDead { .. } | Cause::LeaderGray { .. } => ClaimReason::LeaderDead,
+        Cause::LeaderDead { .. } | Cause::LeaderGray { .. } | Cause::LeaderCutOff { .. } => {
+            ClaimReason::LeaderDead
+        }
         Cause::LeaderRestarted { .. } => ClaimReason::LeaderRestarted,
         Cause::SteppedDown { .. } => ClaimReason::SteppedDown,
         // Those make a leader hand over; they are no reason to claim.

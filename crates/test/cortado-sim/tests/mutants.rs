@@ -257,6 +257,7 @@ fn opening_the_gate_early_is_found() {
 #[test]
 fn hiding_that_the_log_is_out_of_reach_is_found() {
     check(Mutant::HidesItsCut, Scenario::CutOff, &["cut_off"]);
+    check(Mutant::PassesOverCuts, Scenario::CutOff, &["cut_off"]);
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn an_append_to_a_topic_that_was_created_anew_has_no_place() {
     let followed = waits.join().unwrap();
     assert!(matches!(followed, Err(LogReadError::Replaced { found }) if found == latter));
     assert_eq!(offsets(&append(&log, 0, &["c"])), [1]);
+    // That it was looked at is no proof that it is the database's.
+    assert!(block_on(log.remove(&spec)).is_err());
+    tools.delete_topic(&runtime, &topic);
     block_on(log.remove(&spec)).unwrap();
 }
 

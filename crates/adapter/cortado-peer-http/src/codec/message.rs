@@ -27,6 +27,7 @@ wire_struct!(Progress {
     wall,
     fit,
     reaches_log,
+    unreached,
     number,
     heard,
     complete,

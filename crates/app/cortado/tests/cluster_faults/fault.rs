@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     CutFromLog,
     /// What a node says reaches no broker, and it hears what brokers said.
     CutToLog,
+    /// A node reaches one broker no more, and the two others: connections hang for 20 s.
+    CutFromBroker,
     /// A node's connections to brokers break, again and again.
     LogConnectionsBreak,
     /// What brokers say comes late.
@@ -123,7 +125,7 @@ impl Fault {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Fault; 37] = [
+    pub(crate) const ALL: [Fault; 38] = [
         Fault::NodeKilled,
         Fault::NodeStopped,
         Fault::NodePaused,
@@ -139,6 +141,7 @@ impl Fault {
         Fault::NodeAndBrokerKilled,
         Fault::CutFromLog,
         Fault::CutToLog,
+        Fault::CutFromBroker,
         Fault::LogConnectionsBreak,
         Fault::LogLate,
         Fault::CutFromPeers,
@@ -199,6 +202,7 @@ impl Fault {
             }
             Fault::CutFromLog => cut(&site.ways[node], &BOTH, &[]),
             Fault::CutToLog => cut(&site.ways[node], &[Direction::In], &[]),
+            Fault::CutFromBroker => cut_from_broker(&site.ways[node], broker),
             Fault::LogConnectionsBreak => break_connections(&site.ways[node]),
             Fault::LogLate => delay(&site.ways[node]),
             Fault::CutFromPeers => cut(&site.ways[node], &[], &BOTH),
@@ -276,16 +280,24 @@ fn delay(ways: &Ways) {
     pass(CUT);
 }
 
+/// Lets nothing through between a node and a broker, for as long as it takes to tell a leader that
+/// is replaced from one that waits.
+fn cut_from_broker(ways: &Ways, broker: u32) {
+    stand_still(&ways.kafka[broker as usize - 1], &BOTH);
+    pass(Duration::from_secs(20));
+}
+
 /// Lets nothing through in these directions, for a while.
 fn cut(ways: &Ways, kafka: &[Direction], peers: &[Direction]) {
-    let stall = TcpFaults { stall: true, ..TcpFaults::default() };
-    let stand_still = |way: &TcpRelay, directions: &[Direction]| {
-        directions.iter().for_each(|direction| way.set(*direction, stall));
-    };
     ways.kafka.iter().for_each(|way| stand_still(way, kafka));
     stand_still(&ways.peers.tcp, peers);
     for direction in peers {
         ways.peers.udp.set(*direction, UdpFaults::CUT);
     }
     pass(CUT);
+}
+
+fn stand_still(way: &TcpRelay, directions: &[Direction]) {
+    let stall = TcpFaults { stall: true, ..TcpFaults::default() };
+    directions.iter().for_each(|direction| way.set(*direction, stall));
 }

@@ -26,6 +26,7 @@ fn told(life: u64, number: u64, complete: bool, replicas: Vec<ReplicaProgress>) 
         wall: WallMillis(0),
         fit: true,
         reaches_log: true,
+        unreached: Vec::new(),
         number,
         heard: None,
         complete,
@@ -85,4 +86,19 @@ fn a_node_that_is_silent_is_not_counted_on() {
     assert_eq!(progress.speakers(Millis(6 + SILENCE_MS)), []);
     progress.hear(told(1, 2, false, vec![]), Millis(6 + SILENCE_MS));
     assert_eq!(known(7 + SILENCE_MS), 1);
+}
+
+#[test]
+fn what_is_not_named_any_more_is_reached_again() {
+    let progress = PeerProgress::default();
+    let says = |number, unreached| {
+        let told = Progress { unreached, ..told(1, number, false, Vec::new()) };
+        progress.hear(told, Millis(5));
+        progress.unreached(NodeId(2))
+    };
+    assert_eq!(progress.unreached(NodeId(2)), []);
+    assert_eq!(says(1, vec![PARTITION]), [PARTITION]);
+    assert_eq!(says(3, Vec::new()), []);
+    // Late news are no news.
+    assert_eq!(says(2, vec![PARTITION]), []);
 }

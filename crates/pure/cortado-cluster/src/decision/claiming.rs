@@ -76,6 +76,9 @@ pub(super) fn claim(
             | NodeVerdict::Unknown
             | NodeVerdict::Unjudged => match wait {
                 Some(wait_ms) => NotChosen::Waits { wait_ms },
+                None if detector.cut_off_since(*node, facts.partition).is_some() => {
+                    NotChosen::CutOff
+                }
                 None => NotChosen::NotEligible,
             },
         };

@@ -58,6 +58,7 @@ pub(super) fn lead_on(now: Millis, facts: &PartitionFacts<'_>, detector: &Detect
         Some(since)
             if preferred != facts.me
                 && facts.is_eligible(preferred)
+                && detector.cut_off_since(preferred, facts.partition).is_none()
                 && paced
                 && is_close(facts, preferred)
                 && now >= hand_back_at(now, facts, preferred, since) =>
@@ -90,11 +91,12 @@ fn successor(
         | NodeVerdict::Gray(_) => true,
     };
     // From one drained node to another, or to one that is about to leave, nothing would be won;
-    // nor from a node that the log does not let claim.
+    // nor from a node that the log does not let claim, or that does not reach it.
     let in_vain = |node: &NodeId| {
         let placement = facts.placement;
         let drained = placement.is_drained(*node) || placement.is_leaving(*node);
-        (*cause == Cause::Drained && drained) || !facts.is_eligible(*node)
+        let cut_off = detector.cut_off_since(*node, facts.partition).is_some();
+        (*cause == Cause::Drained && drained) || !facts.is_eligible(*node) || cut_off
     };
     // A node that claims nothing gets nothing back.
     let ends_here = unfit(facts, detector).is_some();

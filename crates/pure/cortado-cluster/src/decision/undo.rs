@@ -9,6 +9,7 @@ pub(super) fn undo(facts: &PartitionFacts<'_>, cause: &Cause) -> Option<Command>
         Cause::NeverLed => None,
         Cause::LeaderDead { leader, .. }
         | Cause::LeaderGray { leader, .. }
+        | Cause::LeaderCutOff { leader, .. }
         | Cause::LeaderRestarted { leader, .. } => Some(*leader),
         Cause::SteppedDown { by, .. } => Some(*by),
         Cause::Drained => return Some(Command::Resume { node: facts.me }),

@@ -52,7 +52,7 @@ impl Vacancy {
                 let cause = Cause::LeaderRestarted { leader: node, old, new };
                 Ok(Vacancy::plain(cause, since))
             }
-            Leadership::Claimed { node, incarnation, .. } => {
+            Leadership::Claimed { node, incarnation, at } => {
                 if let Some((new, since)) = detector.incarnation(node)
                     && new > incarnation.node
                 {
@@ -62,6 +62,14 @@ impl Vacancy {
                 }
                 let incarnation = incarnation.node;
                 match detector.verdict(now, node) {
+                    NodeVerdict::Present
+                        if let Some(since) =
+                            detector.cut_off_from(now, node, facts.partition, at) =>
+                    {
+                        let said_ms = now.since(since);
+                        let cause = Cause::LeaderCutOff { leader: node, incarnation, said_ms };
+                        Ok(Vacancy::plain(cause, since))
+                    }
                     NodeVerdict::Present | NodeVerdict::Unknown => {
                         Err(StayReason::LeaderAlive { leader: node })
                     }
@@ -102,7 +110,9 @@ pub(super) fn is_candidate(
         | NodeVerdict::Unknown
         | NodeVerdict::Unjudged => true,
     };
-    facts.placement.contains(node) && facts.is_eligible(node) && could
+    // Nor one that has told that it does not reach the log of this partition.
+    let reaches = detector.cut_off_since(node, facts.partition).is_none();
+    facts.placement.contains(node) && facts.is_eligible(node) && could && reaches
 }
 
 /// When a leader that only one layer misses is replaced, although it has not stepped down.

@@ -5,7 +5,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
-use cortado_model::{Millis, NodeId, NodeIncarnation};
+use cortado_model::{Millis, NodeId, NodeIncarnation, PartitionId};
 
 /// What gossip says of a node, after direct probes and those through others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(super) struct PeerLayer {
     heard: BTreeMap<NodeId, Millis>,
     /// Nodes that have told last that they do not reach the log.
     lost_log: BTreeMap<NodeId, LostLog>,
+    /// The same of single partitions that they lead, by node and partition.
+    lost_logs_of: BTreeMap<(NodeId, PartitionId), LostLog>,
     /// Nodes that do not run, as their machines say, and since when.
     refused: BTreeMap<NodeId, Millis>,
     /// Since when no member has answered this node, although there are two at least.
@@ -52,7 +54,7 @@ struct Failures {
     reporters: BTreeSet<NodeId>,
 }
 
-/// A node does not reach the log, as it says itself.
+/// A node does not reach the log, or that of a partition, as it says itself.
 #[derive(Clone, Copy, Debug)]
 struct LostLog {
     since: Millis,
@@ -139,6 +141,7 @@ impl PeerLayer {
     pub(super) fn tick(&mut self, now: Millis, limit_ms: u64) {
         self.cut_off = self.cut_off_since.is_some_and(|since| now.since(since) >= limit_ms);
         self.lost_log.retain(|_, lost| now.since(lost.last_at) <= limit_ms);
+        self.lost_logs_of.retain(|_, lost| now.since(lost.last_at) <= limit_ms);
     }
 
     /// A router of `by` could not reach `node`.
@@ -159,12 +162,22 @@ impl PeerLayer {
 
     /// `node` has told whether it reaches the log.
     pub(super) fn hear_of_log(&mut self, now: Millis, node: NodeId, reaches: bool) {
-        if reaches {
-            self.lost_log.remove(&node);
-            return;
-        }
-        let lost = self.lost_log.entry(node).or_insert(LostLog { since: now, last_at: now });
-        lost.last_at = now;
+        note_lost(&mut self.lost_log, now, node, reaches);
+    }
+
+    /// A node has told whether it reaches the log of a partition that it leads.
+    pub(super) fn hear_of_log_of(&mut self, now: Millis, of: (NodeId, PartitionId), reaches: bool) {
+        note_lost(&mut self.lost_logs_of, now, of, reaches);
+    }
+
+    /// Since when `node` has told that it does not reach the log of `partition`.
+    pub(super) fn lost_log_of(&self, node: NodeId, partition: PartitionId) -> Option<Millis> {
+        self.lost_logs_of.get(&(node, partition)).map(|lost| lost.since)
+    }
+
+    /// All of that which has been told.
+    pub(super) fn lost_logs_of(&self) -> impl Iterator<Item = ((NodeId, PartitionId), Millis)> {
+        self.lost_logs_of.iter().map(|(of, lost)| (*of, lost.since))
     }
 
     /// The machine of `node` says that nothing listens there, or no longer so.
@@ -266,6 +279,15 @@ impl PeerLayer {
     }
 }
 
+/// It has been told of `of` whether the log is reached.
+fn note_lost<K: Ord>(lost: &mut BTreeMap<K, LostLog>, now: Millis, of: K, reaches: bool) {
+    if reaches {
+        lost.remove(&of);
+    } else {
+        lost.entry(of).or_insert(LostLog { since: now, last_at: now }).last_at = now;
+    }
+}
+
 fn memory_ms(limit_ms: u64) -> u64 {
     REPORT_LIMITS_MAX.saturating_mul(limit_ms)
 }
@@ -288,6 +310,7 @@ impl fmt::Display for PeerLoss {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cortado_model::DatabaseId;
 
     const LIMIT_MS: u64 = 1_000;
     const NODE: NodeId = NodeId(1);
@@ -387,6 +410,23 @@ mod tests {
         layer.hear_of_log(Millis(1_400), NODE, false);
         layer.hear_of_log(Millis(1_500), NODE, true);
         assert_eq!(layer.certain(NODE), None);
+    }
+
+    #[test]
+    fn of_single_partitions_it_is_believed_likewise() {
+        let mut layer = PeerLayer::default();
+        let partition = PartitionId { database: DatabaseId(1), number: 3 };
+        let of = (NODE, partition);
+        layer.hear_of_log_of(Millis(100), of, false);
+        layer.hear_of_log_of(Millis(350), of, false);
+        layer.tick(Millis(1_350), LIMIT_MS);
+        assert_eq!(layer.lost_log_of(NODE, partition), Some(Millis(100)));
+        assert_eq!(layer.certain(NODE), None, "it reaches those of others");
+        layer.tick(Millis(1_351), LIMIT_MS);
+        assert_eq!(layer.lost_log_of(NODE, partition), None);
+        layer.hear_of_log_of(Millis(1_400), of, false);
+        layer.hear_of_log_of(Millis(1_500), of, true);
+        assert_eq!(layer.lost_log_of(NODE, partition), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::settings::RawSettings;
-use cortado_model::WallMillis;
+use cortado_model::{BeatStream, WallMillis};
 use proptest::prelude::*;
 
 const ME: NodeId = NodeId(1);

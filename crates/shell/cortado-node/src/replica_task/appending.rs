@@ -22,6 +22,7 @@ use tracing::{Span, warn};
 pub(super) struct Appending {
     log: Arc<dyn Log>,
     partition: PartitionId,
+    replica: Arc<ReplicaHandle>,
     span: Span,
     producer: Option<(JobId, Box<dyn Producer>)>,
     /// What is not answered, oldest first.
@@ -43,12 +44,13 @@ struct Sent {
 impl Appending {
     pub(super) fn new(
         log: Arc<dyn Log>,
-        replica: &ReplicaHandle,
+        replica: &Arc<ReplicaHandle>,
         took: Histogram,
         vitals: Arc<Vitals>,
     ) -> Self {
         let (partition, span) = (replica.partition, replica.span.clone());
-        Appending { log, partition, span, producer: None, sent: VecDeque::new(), took, vitals }
+        let (replica, sent) = (Arc::clone(replica), VecDeque::new());
+        Appending { log, partition, replica, span, producer: None, sent, took, vitals }
     }
 
     /// Duty 7: what was handed to the former producer is given up. The log hears of it, so that
@@ -72,6 +74,7 @@ impl Appending {
                 priority(self.partition, &records, before)
             };
             let (since, felt) = (Instant::now(), self.vitals.begin());
+            self.replica.show_append(felt.since());
             self.sent.push_back(Sent { records: records.len(), priority, since, felt });
             producer.send_with(records, priority);
         }
@@ -111,6 +114,13 @@ impl Appending {
     }
 
     fn count(&mut self, outcomes: &[RecordOutcome]) {
+        self.count_each(outcomes);
+        if outcomes.iter().any(|outcome| matches!(outcome, RecordOutcome::At(_))) {
+            self.replica.show_acknowledged(self.sent.front().map(|sent| sent.felt.since()));
+        }
+    }
+
+    fn count_each(&mut self, outcomes: &[RecordOutcome]) {
         for outcome in outcomes {
             let Some(sent) = self.sent.front_mut() else { return };
             sent.records -= 1;

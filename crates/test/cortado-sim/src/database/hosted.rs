@@ -7,6 +7,7 @@ use crate::database::asker::{Asker, Look, Stage};
 use crate::database::documents::{AttemptId, KeyNumber};
 use crate::kernel::time::Moment;
 use bytes::Bytes;
+use cortado_cluster::AppendWait;
 use cortado_driver::{
     Action, Driver, Event, JobId, PeerAnswers, RecordOutcome, ReplicaRole, Sighting,
 };
@@ -28,6 +29,8 @@ pub struct Hosted {
     pub actions: VecDeque<Action<Asker>>,
     /// What is on its way to the log.
     pub producer: Producer,
+    /// Since when its appends wait.
+    pub append_wait: AppendWait,
     /// Tries that were asked and not answered.
     pub unanswered: BTreeMap<AttemptId, Unanswered>,
     /// Handoffs that were asked for and not answered.
@@ -153,6 +156,7 @@ impl Hosted {
             inbox: VecDeque::new(),
             actions: actions.into(),
             producer: Producer::default(),
+            append_wait: AppendWait::default(),
             unanswered: BTreeMap::new(),
             operators: 0,
             known_end: LogOffset::ZERO,
@@ -213,6 +217,12 @@ impl Hosted {
         let owed = self.unanswered.iter().filter(|(_, each)| !each.is_told && !each.is_proven);
         let clients = owed.map(move |(attempt, _)| format!("{role:?} {attempt:?}"));
         clients.chain((0..self.operators).map(move |_| format!("{role:?} operator")))
+    }
+
+    /// Some append was acknowledged.
+    pub fn end_wait(&mut self) {
+        let oldest = self.producer.sent.iter().find(|sent| sent.outcomes.is_none());
+        self.append_wait.acknowledged(oldest.map(|sent| sent.sent_at));
     }
 
     /// Outcomes of the oldest appends, as far as the log has told them without a gap.

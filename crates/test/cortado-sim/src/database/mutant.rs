@@ -129,6 +129,8 @@ pub enum Mutant {
     HidesItsCut,
     /// A node does not hear that a machine refuses connections to a node that does not run.
     HearsNoRefusals,
+    /// A node passes over what leaders tell of single partitions.
+    PassesOverCuts,
 }
 
 impl Mutant {
@@ -142,7 +144,7 @@ impl Mutant {
     }
 
     /// Those of the simulator itself.
-    const OWN: [Mutant; 57] = [
+    const OWN: [Mutant; 58] = [
         Mutant::AnswersWhenSent,
         Mutant::AnswersWhenAppended,
         Mutant::SkipsBarrier,
@@ -200,6 +202,7 @@ impl Mutant {
         Mutant::OpensOnOldWord,
         Mutant::HidesItsCut,
         Mutant::HearsNoRefusals,
+        Mutant::PassesOverCuts,
     ];
 }
 

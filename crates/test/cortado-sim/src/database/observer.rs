@@ -27,10 +27,14 @@ pub(crate) struct Observer {
     pub(crate) sick: bool,
     /// None of its own beats comes back, as its watch told last.
     pub(crate) deaf: bool,
+    /// Some of them do not, on some stream.
+    pub(crate) partly_deaf: bool,
     /// What gossip has told it of every other node.
     pub(crate) gossip: BTreeMap<usize, Gossiped>,
     /// When each other node last told it that it does not reach the log.
     pub(crate) said_deaf: BTreeMap<usize, Millis>,
+    /// When each other node last told it the same of a partition that it leads.
+    pub(crate) said_cut_off: BTreeMap<(usize, usize), Millis>,
     /// When each other node's machine last told it that the node does not run.
     pub(crate) refused: BTreeMap<usize, Millis>,
     /// Up to when it was told what has become of clients' requests.
@@ -78,8 +82,10 @@ impl Observer {
             handing_over: None,
             sick: false,
             deaf: false,
+            partly_deaf: false,
             gossip: BTreeMap::new(),
             said_deaf: BTreeMap::new(),
+            said_cut_off: BTreeMap::new(),
             refused: BTreeMap::new(),
             reach_told: Moment::default(),
             signs: BTreeMap::new(),

@@ -363,7 +363,7 @@ impl World {
             Due::BrokerMends(mend) => self.mend_broker(mend),
             Due::Losing(scene) => self.play_loss(scene),
             Due::CutOff => self.cut_off(),
-            Due::CutOffFor { node } => self.cut_off_for_long(node),
+            Due::CutOffFor { node, broker } => self.cut_off_for_long(node, broker),
             Due::Usurp => self.usurp(),
             Due::Probe => self.probe(),
             Due::Placing(scene) => self.play(scene),

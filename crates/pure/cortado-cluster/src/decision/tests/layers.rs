@@ -76,6 +76,77 @@ fn a_leader_that_says_that_it_does_not_reach_the_log_is_replaced_at_once() {
     says(case, now, false).check(now, "stay: LeaderAlive");
 }
 
+/// What n1 has told of the log of a partition, and all nodes beat for long since.
+fn says_of_log(partition: PartitionId, node: u32, ago_ms: u64, reaches: bool) -> (Case, Millis) {
+    let (case, now) = log_says(false, 5_000);
+    let mut case = gossip(case, NOW, PeerOpinion::Alive);
+    let at = Millis(now.0 - ago_ms);
+    let told = |reaches| Evidence::PeerReachesLogOf { node: n(node), partition, reaches };
+    case.detector.observe(at, told(false));
+    if reaches {
+        case.detector.observe(at, told(true));
+    }
+    (case, now)
+}
+
+/// It reaches the log, and not that of this partition: its word is enough beside the own beats,
+/// once it has had a beat to take it back.
+#[test]
+fn a_leader_that_says_that_it_does_not_reach_this_log_is_replaced_here_alone() {
+    let (case, now) = says_of_log(P, 1, 249, false);
+    case.check(now, "claim in 1 ms");
+    let (case, now) = says_of_log(P, 1, 250, false);
+    case.check(now, "claim: leader n1 has said for 0 ms that it does not reach this");
+    // The next candidate waits for its turn.
+    case.with(|facts| facts.me = n(3)).check(now, "claim in 150 ms");
+    let (case, now) = says_of_log(P, 1, 250, true);
+    case.check(now, "stay: LeaderAlive");
+    // Of another partition, or by who does not lead.
+    let other = PartitionId { number: P.number + 1, ..P };
+    let (case, now) = says_of_log(other, 1, 500, false);
+    case.check(now, "stay: LeaderAlive");
+    let (case, now) = says_of_log(P, 3, 500, false);
+    case.check(now, "stay: LeaderAlive");
+    // It says so no more.
+    let (mut case, now) = says_of_log(P, 1, 1_001, false);
+    case.detector.observe(now, Evidence::Lateness { late_ms: 0 });
+    case.check(now, "stay: LeaderAlive");
+}
+
+/// What it said before it came to lead this time says nothing of now.
+#[test]
+fn what_a_leader_said_of_an_earlier_leadership_is_soon_forgotten() {
+    let (case, now) = says_of_log(P, 1, 500, false);
+    let claimed = |at| Leadership::Claimed { node: n(1), incarnation: life(1), at };
+    let case = case.with(|facts| facts.leadership = claimed(Millis(now.0 - 100)));
+    case.check(now, "claim in 650 ms");
+}
+
+/// The broker may be away, which no other leader would help.
+#[test]
+fn no_leader_is_replaced_for_a_broker_that_this_node_does_not_reach() {
+    let (mut case, now) = says_of_log(P, 1, 0, false);
+    // Own beats are missing for longer than two intervals.
+    let silent = now.plus(501);
+    case.detector.observe(silent, beat(n(1), NodeIncarnation(1), 999));
+    case.check(silent, "stay: LeaderAlive");
+    // They have come back, perhaps sooner than the leader has found the broker.
+    let count = case.detector.send_beat(silent);
+    case.detector.observe(silent, beat(n(2), NodeIncarnation(1), count));
+    case.check(silent, "claim in 1000 ms");
+}
+
+/// Who does not reach a log is given none of its leadership.
+#[test]
+fn who_does_not_reach_this_log_is_no_successor() {
+    let told = Evidence::PeerReachesLogOf { node: n(1), partition: P, reaches: false };
+    let led = || case().led_by(2, 1);
+    led().check(NOW, "hand off to n1: the preferred leader");
+    led().observing(told).check(NOW, "stay: Leading");
+    let drained = led().with(|facts| facts.placement = ordered(None, &[2]));
+    drained.observing(told).check(NOW, "hand off to n3: the leader's node is drained");
+}
+
 /// What is certain needs no longer silence than three beats, and no word of gossip.
 #[test]
 fn a_leader_that_does_not_run_as_its_machine_says_is_replaced_at_once() {

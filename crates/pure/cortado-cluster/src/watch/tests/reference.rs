@@ -317,6 +317,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (node(), any::<bool>())
             .prop_map(|(node, reaches)| Evidence::PeerReachesLog { node: n(node), reaches })
             .prop_map(Happening::PeersSay),
+        3 => (node(), partition(), any::<bool>())
+            .prop_map(|(node, number, reaches)| {
+                Evidence::PeerReachesLogOf { node: n(node), partition: p(number), reaches }
+            })
+            .prop_map(Happening::PeersSay),
         2 => (node(), any::<bool>())
             .prop_map(|(node, refuses)| Evidence::PeerRefuses { node: n(node), refuses })
             .prop_map(Happening::PeersSay),

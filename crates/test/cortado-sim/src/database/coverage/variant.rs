@@ -262,6 +262,10 @@ variants! {
             "Evidence::PeerReachesLog/yes",
         WatchEvent::Observed(Evidence::PeerReachesLog { reaches: false, .. }) =>
             "Evidence::PeerReachesLog/no",
+        WatchEvent::Observed(Evidence::PeerReachesLogOf { reaches: true, .. }) =>
+            "Evidence::PeerReachesLogOf/yes",
+        WatchEvent::Observed(Evidence::PeerReachesLogOf { reaches: false, .. }) =>
+            "Evidence::PeerReachesLogOf/no",
         WatchEvent::Observed(Evidence::PeerRefuses { refuses: true, .. }) =>
             "Evidence::PeerRefuses/yes",
         WatchEvent::Observed(Evidence::PeerRefuses { refuses: false, .. }) =>
@@ -304,6 +308,7 @@ variants! {
             "Cause::LeaderGray/Unreachable",
         Cause::LeaderGray { gray: GrayFailure { kind: GrayKind::LogSilent(_), .. }, .. } =>
             "Cause::LeaderGray/LogSilent",
+        Cause::LeaderCutOff { .. } => "Cause::LeaderCutOff",
         Cause::LeaderRestarted { .. } => "Cause::LeaderRestarted",
         Cause::SteppedDown { .. } => "Cause::SteppedDown",
         Cause::PreferredIsBack { .. } => "Cause::PreferredIsBack",
@@ -405,6 +410,9 @@ const RARE: &[Variant] = &[
     "News::BookmarksNotTrimmed",
     "News::NotHashed",
     "Cause::LeaderGray/LogSilent",
+    "Cause::LeaderCutOff",
+    "Evidence::PeerReachesLogOf/yes",
+    "Evidence::PeerReachesLogOf/no",
     "Cause::MovesAway",
     "AbstainCause::NotEligible",
     "AbstainCause::Restoring",

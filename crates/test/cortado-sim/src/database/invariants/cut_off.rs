@@ -10,6 +10,11 @@ use crate::kernel::violation::Violation;
 /// opening barrier, each on ways of 4 ms on average.
 pub const REPLACED_US_MAX: u64 = 2_500 * MILLI;
 
+/// The same holds where a leader is cut from one broker, from its first append on that waits there;
+/// with one beat more on a slow clock, 278 ms, in which it could take back what it has said. So
+/// long after the cut, something is written in most worlds.
+pub const WRITTEN_US: u64 = 1_000 * MILLI;
+
 /// The bound has passed.
 ///
 /// * `unled`: partitions that the leader led, and no other node leads.

@@ -31,6 +31,7 @@ impl World {
         let sender = Sender::Producer(hosted.producer.job);
         let sent = Sent { number, sent_at, records: records.clone(), outcomes: None };
         hosted.producer.sent.push_back(sent);
+        hosted.append_wait.begin(sent_at);
         if let Some(process) = &mut self.nodes[from.node].process {
             process.observer.appends.begin(sent_at);
         }
@@ -117,6 +118,9 @@ impl World {
         let records = std::mem::take(&mut sent.records);
         let (sent_at, landed) = (sent.sent_at, outcomes.last().is_some_and(has_landed));
         sent.outcomes = Some(outcomes);
+        if ok {
+            hosted.end_wait();
+        }
         self.feel_append(to.node, sent_at, landed);
         if ok && self.is(Mutant::AnswersWhenAppended) {
             self.answer_appended(to, &records);
@@ -194,6 +198,9 @@ impl World {
                 return self.break_log(from, records);
             }
             LogHealth::Well => {}
+        }
+        if self.is_cut_from_broker(from.node, from.partition) {
+            return self.hang(from, records);
         }
         let (node, now) = (Place::Node(from.node), self.kernel.now);
         if self.log.outage_until > now || !self.network.is_open(node, Place::LogHead, now) {
@@ -279,7 +286,7 @@ impl World {
     }
 
     /// Lets records land at some time after the next `after_us`.
-    fn land_in(&mut self, after_us: u64, from: Address, records: Vec<Bytes>) {
+    pub(super) fn land_in(&mut self, after_us: u64, from: Address, records: Vec<Bytes>) {
         let late_us = self.kernel.random.between(1, self.plan.late_us_max);
         self.log.late += 1;
         self.put(after_us + late_us, Due::LandsLate { from, records });

@@ -57,7 +57,7 @@ impl World {
 
     /// A driver hears that the log has grown.
     pub(super) fn notice(&mut self, to: Address) {
-        let (reaches, now) = (self.can_read(to.node), self.kernel.now);
+        let (reaches, now) = (self.can_read(to), self.kernel.now);
         if self.hosted_at(to).is_none() {
             return;
         }
@@ -97,9 +97,10 @@ impl World {
         told
     }
 
-    pub(super) fn can_read(&self, node: usize) -> bool {
+    pub(super) fn can_read(&self, to: Address) -> bool {
         let now = self.kernel.now;
-        let open = self.network.is_open(Place::LogPages, Place::Node(node), now);
+        let open = self.network.is_open(Place::LogPages, Place::Node(to.node), now)
+            && !self.is_cut_from_broker(to.node, to.partition);
         open && self.log.outage_until <= now
     }
 
@@ -114,7 +115,7 @@ impl World {
         to: Address,
         checkpoint: Option<Bytes>,
     ) -> Result<Survey, SurveyError> {
-        if !self.can_read(to.node) {
+        if !self.can_read(to) {
             return Err(SurveyError::Log { why: "out of reach".to_owned() });
         }
         if let Some(told) = self.ask_brokers(to) {
@@ -128,7 +129,7 @@ impl World {
     }
 
     fn extent(&mut self, to: Address) -> Result<LogExtent, AskLog> {
-        if !self.can_read(to.node) || self.strikes(Fault::ReadFails) {
+        if !self.can_read(to) || self.strikes(Fault::ReadFails) {
             return Err(AskLog { why: "out of reach".to_owned() });
         }
         if let Some(hosted) = self.hosted_at(to) {
@@ -144,7 +145,7 @@ impl World {
 
     fn read_log(&mut self, to: Address, job: JobId, from: LogPosition, bytes_max: usize) {
         let mut delay_us = self.delay();
-        let fails = !self.can_read(to.node) || self.strikes(Fault::ReadFails);
+        let fails = !self.can_read(to) || self.strikes(Fault::ReadFails);
         let page = if fails {
             delay_us += 20 * MILLI;
             Err(FollowError::Unavailable)

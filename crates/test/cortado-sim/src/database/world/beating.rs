@@ -40,6 +40,7 @@ impl World {
         let (from, now) = (Place::Node(node), self.kernel.now);
         let broken = self.plan.beats_on_brokers
             && (self.log.outage_until > now || !self.network.is_open(from, Place::LogHead, now));
+        let broken = broken || self.is_cut_from_broker(node, stream.0 as usize);
         if broken || !self.network.is_open(from, Place::Beats, now) {
             return;
         }
@@ -76,6 +77,7 @@ impl World {
         let mut heard = Vec::new();
         self.beats.memory.take_from(&mut process.observer.heard_to, &mut heard);
         let incarnation = process.incarnation;
+        heard.retain(|heard| !self.is_cut_from_broker(node, heard.stream.0 as usize));
         for heard in heard {
             let beat = Beat::decode(&heard.beat, CLUSTER).expect("only nodes send beats");
             if (beat.node, beat.incarnation) == (me, incarnation)

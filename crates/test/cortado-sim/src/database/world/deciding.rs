@@ -171,6 +171,7 @@ impl World {
         self.coverage.reach(heard);
         if let Some(process) = &mut self.nodes[node].process {
             process.observer.deaf = silence.is_some_and(|silence| silence.streams == silence.of);
+            process.observer.partly_deaf = silence.is_some();
         }
     }
 
@@ -196,7 +197,7 @@ impl World {
     fn claim_as_ordered(&mut self, node: usize, now: Millis, why: &Explanation) {
         self.coverage.reach(CoveragePoint::DecidedToClaim);
         self.coverage.meet(variant::cause(&why.cause));
-        if matches!(why.cause, Cause::LeaderDead { .. })
+        if matches!(why.cause, Cause::LeaderDead { .. } | Cause::LeaderCutOff { .. })
             && let Some(process) = &self.nodes[node].process
         {
             self.coverage.reach(CoveragePoint::ClaimedForSilence);
@@ -207,7 +208,7 @@ impl World {
         if matches!(why.cause, Cause::LeaderGray { .. }) {
             self.coverage.reach(CoveragePoint::ClaimedGray);
         }
-        self.check_layers(node, now, &why.cause);
+        self.check_layers(node, now, why);
         self.claim(node, why.partition.number as usize);
     }
 

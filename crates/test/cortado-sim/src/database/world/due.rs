@@ -98,7 +98,7 @@ pub(crate) enum Due {
     /// A leader is cut off from the log, or dies.
     CutOff,
     /// It has been, for as long as that may be felt.
-    CutOffFor { node: usize },
+    CutOffFor { node: usize, broker: Option<u32> },
     /// A replica that has lost the last record claims.
     Usurp,
     /// A reader probes it.
@@ -264,7 +264,9 @@ impl Happening for Due {
             Due::OpenGate { version } => [53, *version, 0, 0],
             Due::HearCatalog { node, version } => [52, *node as u64, *version as u64, 0],
             Due::CutOff => [53, 0, 0, 0],
-            Due::CutOffFor { node } => [54, *node as u64, 0, 0],
+            Due::CutOffFor { node, broker } => {
+                [54, *node as u64, broker.map_or(0, |broker| 1 + u64::from(broker)), 0]
+            }
         }
     }
 }
@@ -408,7 +410,7 @@ impl fmt::Display for Due {
             Due::Flush { node } => write!(f, "n{}: flushes", node + 1),
             Due::Fill { node } => write!(f, "n{}: fills up", node + 1),
             Due::CutOff => write!(f, "a leader is cut off from the log, or dies"),
-            Due::CutOffFor { node } => write!(f, "n{}: is cut off or dead for long", node + 1),
+            Due::CutOffFor { node, .. } => write!(f, "n{}: is cut off or dead for long", node + 1),
             Due::Usurp => write!(f, "the node that has lost the last record claims"),
             Due::Probe => write!(f, "a reader probes the node that has lost the last record"),
             Due::Placing(scene) => write!(f, "operator: {scene:?}"),

@@ -41,7 +41,7 @@ impl World {
         self.dead_leader = Some(DeadLeader { node, since, bound_us, unserved });
         self.coverage.fault(Fault::NodeCrash);
         self.crash(node);
-        self.put(bound_us, Due::CutOffFor { node });
+        self.put(bound_us, Due::CutOffFor { node, broker: None });
     }
 
     fn lose_packets_of(&mut self, node: usize) {

@@ -5,11 +5,12 @@
 //! are open. Start reading at [`World::gossip`].
 
 use super::World;
+use super::shared_log::partition_id;
 use crate::database::invariants::layers;
 use crate::database::mutant::Mutant;
 use crate::database::observer::{Gossiped, Observer};
 use crate::kernel::time::MILLI;
-use cortado_cluster::{Cause, Death, Evidence, GrayKind, PeerOpinion, PeerWitness};
+use cortado_cluster::{Cause, Death, Evidence, Explanation, GrayKind, PeerOpinion, PeerWitness};
 use cortado_model::{Millis, NodeId};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ impl World {
         for other in &others {
             self.probe_peer(now, node, *other);
             self.hear_of_log(now, node, *other);
+            self.hear_of_logs(now, node, *other);
             self.knock_at(now, node, *other);
         }
         self.hear_of_requests(node);
@@ -82,6 +84,46 @@ impl World {
         if let Some(process) = self.nodes[node].process.as_mut().filter(|_| !reaches) {
             process.observer.said_deaf.insert(other, now);
         }
+    }
+
+    /// A node hears of another one to the logs of which partitions that it leads it does not get.
+    fn hear_of_logs(&mut self, now: Millis, node: usize, other: usize) {
+        if !self.can_talk(other, node) || !self.nodes[other].is_running() {
+            return;
+        }
+        for number in 0..self.plan.partitions {
+            let reaches = !self.is_cut_off_from(other, number);
+            let Some(process) = &mut self.nodes[node].process else { return };
+            let said = &mut process.observer.said_cut_off;
+            let known = said.contains_key(&(other, number));
+            if reaches && !known {
+                continue;
+            }
+            if reaches {
+                said.remove(&(other, number));
+            } else {
+                said.insert((other, number), now);
+            }
+            if self.is(Mutant::PassesOverCuts) {
+                continue;
+            }
+            let (of, partition) = (self.nodes[other].id, partition_id(number));
+            let told = Evidence::PeerReachesLogOf { node: of, partition, reaches };
+            self.observe(node, told);
+        }
+    }
+
+    /// Whether a node leads `partition`, as far as it knows, and does not get to its log.
+    fn is_cut_off_from(&self, node: usize, partition: usize) -> bool {
+        let now = self.nodes[node].clock.read(self.kernel.now).clock;
+        let beat_ms = self.plan.detection.beat_ms;
+        let (Some(process), Some(hosted)) =
+            (self.nodes[node].process.as_ref(), self.nodes[node].hosted(partition))
+        else {
+            return false;
+        };
+        let leads = hosted.driver.leadership().leads() == Some(self.nodes[node].id);
+        leads && hosted.append_wait.is_cut_off(now, process.observer.partly_deaf, beat_ms)
     }
 
     /// A node tries to reach another one that does not run: where the way is open, its machine
@@ -150,7 +192,7 @@ impl World {
 
     /// A node claims for what it thinks of a leader: both layers must have said so, or one for
     /// long.
-    pub(super) fn check_layers(&mut self, node: usize, now: Millis, cause: &Cause) {
+    pub(super) fn check_layers(&mut self, node: usize, now: Millis, why: &Explanation) {
         let Some(process) = self.nodes[node].process.as_ref().filter(|_| self.plan.gossip) else {
             return;
         };
@@ -158,7 +200,12 @@ impl World {
         let known = |leader: &NodeId| observer.gossip.get(&(leader.0 as usize - 1)).copied();
         let settings = self.plan.detection;
         let grace_ms = 3 * settings.dead_after_ms;
-        let result = match cause {
+        let result = match &why.cause {
+            Cause::LeaderCutOff { leader, .. } => {
+                let of = (leader.0 as usize - 1, why.partition.number as usize);
+                let said = observer.said_cut_off.get(&of).copied();
+                layers::check_said(now, *leader, said, settings.dead_after_ms)
+            }
             Cause::LeaderDead { leader, death, .. } if let Some(said) = said(observer, death) => {
                 let said = said.get(&(leader.0 as usize - 1)).copied();
                 let sign = observer.signs.get(leader).copied();
