@@ -38,7 +38,7 @@ pub(crate) enum Lane {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Extent {
     /// Seeds of the simulator lane
-    #[arg(long, value_name = "N", default_value_t = 900)]
+    #[arg(long, value_name = "N", default_value_t = 1_300)]
     sim_seeds: u64,
     /// Cycles of load, kill -9, restart and audit in the torture lane; 200 is the full run
     #[arg(long, value_name = "N", default_value_t = 12)]

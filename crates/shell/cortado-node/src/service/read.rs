@@ -7,6 +7,7 @@ use super::{NoLeader, NodeService};
 use crate::asker::{Asker, Input};
 use crate::local_routes::LocalRoute;
 use crate::replica_handle::{NotTaken, ReplicaHandle};
+use crate::tasks::Life;
 use cortado_driver::{Proof, ReplicaRole, Reply, Serving};
 use cortado_model::{DocumentKey, EntryRange, Scn, StoredDocument};
 use cortado_peer::{
@@ -32,7 +33,7 @@ impl NodeService {
         let route = self.host.routes.route(read.partition);
         loop {
             let seen = match self.proven(&route, &read).await {
-                Ok(proven) => proven.look(&read).await,
+                Ok(proven) => proven.look(&read, &self.host.life).await,
                 Err(answer) => Err(answer),
             };
             match seen {
@@ -132,7 +133,7 @@ struct Proven {
 impl Proven {
     /// Looks at the replica's store: on this thread if that takes microseconds. `None` to look
     /// again.
-    async fn look(&self, read: &Read) -> Result<Option<ReadAnswer>, ReadAnswer> {
+    async fn look(&self, read: &Read, life: &Life) -> Result<Option<ReadAnswer>, ReadAnswer> {
         let lanes = &self.replica.lanes;
         let short = is_short(&read.look);
         let seen = if let (Some(store), true) = (lanes.inline(), short) {
@@ -150,6 +151,10 @@ impl Proven {
             Err(error) => {
                 let (partition, node) = (self.replica.partition, self.replica.node);
                 warn!(%partition, %node, %error, "store not read");
+                // A leader that only reads would meet it in no other way, and go on leading.
+                if let StoreError::Failed { why } = &error {
+                    life.report_store_failure(why.clone());
+                }
                 // Another replica may do better, but only the leader may serve these.
                 let waits = is_leaders(read.level) && Instant::now() < read.deadline;
                 if waits { Ok(None) } else { Err(ReadAnswer::Store(error)) }

@@ -365,6 +365,19 @@ async fn a_failed_store_is_opened_again_with_its_node() {
     assert_eq!(music.get("cher", "y").await, Some("{}".to_owned()));
 }
 
+/// Nobody writes: what is read tells that the store has failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_store_cannot_be_read_is_replaced() {
+    let world = World::start().await;
+    let music = world.music(1).await;
+    music.put("cher", "x", "{}").await.unwrap();
+    music.await_complete().await;
+    let failing = music.leaders().await[0].unwrap();
+    world.stores.of(failing).set_fault(Some(Fault::Failed));
+    assert_eq!(music.get("cher", "x").await, Some("{}".to_owned()));
+    assert_ne!(music.leaders().await[0], Some(failing));
+}
+
 /// The bodies of all records of a partition.
 async fn bodies(world: &World, partition: PartitionId) -> Vec<Body> {
     let read = world.log.read(partition, LogPosition::START, usize::MAX).await.unwrap();

@@ -19,7 +19,7 @@ macro_rules! tell {
 }
 
 /// Fewer seeds than these need not reach everything.
-const COVERED_SEEDS_MIN: u64 = 900;
+const COVERED_SEEDS_MIN: u64 = 1_300;
 /// The same of one scenario and what that is about.
 const SCENARIO_SEEDS_MIN: u64 = 25;
 /// Lines of the story that a failure shows.

@@ -53,8 +53,12 @@ pub(crate) fn check_unreachable(
     gossip: Option<Gossiped>,
     grace_ms: u64,
 ) -> Result<(), Violation> {
-    let down = gossip.filter(|known| known.opinion == PeerOpinion::Down);
-    if down.is_some_and(|known| now.since(known.since) >= grace_ms) {
+    let is_true = |known: Gossiped| match known.opinion {
+        PeerOpinion::Down => now.since(known.since) >= grace_ms,
+        // Who claims at the moment at which that changes has not heard of it.
+        PeerOpinion::Alive | PeerOpinion::Suspect => known.since == now,
+    };
+    if gossip.is_some_and(is_true) {
         return Ok(());
     }
     let details = format!("claimed at {now:?} since no peer reaches {leader}: {gossip:?}");
