@@ -518,7 +518,7 @@ fn a_full_disk_is_led_read_and_freed_and_recovers_without_a_restart() {
     });
     // It may just begin another life.
     server.wait_until("killed", |http| {
-        http.post("/admin/v1/nodes/n1:kill", &json!({})).status == 204
+        http.expect("POST", "/admin/v1/nodes/n1:kill", &[], b"").status == 204
     });
     disk.wait_until_readable(40);
     let (_, status, _) = cortado(Some(server), &["status", "--output", "table"]);
