@@ -72,5 +72,7 @@ mod tests {
         assert!(failed.try_recv().is_err(), "that is for the caller of the batch to handle");
         observer.broken(why());
         assert_eq!(failed.try_recv().unwrap().why, "told to");
+        observer.broken(why());
+        assert!(failed.try_recv().is_err(), "whoever else meets it tells nothing new");
     }
 }

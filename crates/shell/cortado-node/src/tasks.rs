@@ -46,6 +46,8 @@ impl Turns {
 pub(crate) struct Life {
     pub(crate) me: NodeLife,
     failures: mpsc::UnboundedSender<NodeFailure>,
+    /// Every replica and every reader meets it: one of them tells.
+    store_failure_told: Arc<AtomicBool>,
 }
 
 /// A node cannot go on.
@@ -61,7 +63,7 @@ pub(crate) struct NodeFailure {
 
 impl Life {
     pub(crate) fn new(me: NodeLife, failures: mpsc::UnboundedSender<NodeFailure>) -> Life {
-        Life { me, failures }
+        Life { me, failures, store_failure_told: Arc::default() }
     }
 
     /// Tells the supervisor that this life must end.
@@ -69,8 +71,11 @@ impl Life {
         self.fail(NodeFailure { life: self.me, why, next, steps_down: false });
     }
 
-    /// The store of the node has failed: it must be opened again.
+    /// The store of the node has failed: it must be opened again. Told once in a life.
     pub(crate) fn report_store_failure(&self, why: String) {
+        if self.store_failure_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let next = NextLife::Begins { above: self.me.incarnation };
         self.fail(NodeFailure { life: self.me, why, next, steps_down: true });
     }
