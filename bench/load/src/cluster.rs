@@ -5,11 +5,9 @@
 use crate::bare_producers::{BareProducers, BareReaders};
 use crate::connection::{Connection, request};
 use crate::report::{self, Round, median};
-use crate::site::{NODES, Site, cpu_seconds};
+use crate::site::{NODES, Place, Site, cpu_seconds};
 use crate::workload::{Requests, all, closed, document, sum};
-use cortado_kafka_brokers::Pace;
 use hdrhistogram::Histogram;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -17,12 +15,8 @@ use tokio::time::sleep;
 /// How much to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The cortado binary
-    #[arg(long, default_value = "target/release/cortado")]
-    cortado: PathBuf,
-    /// Where brokers and nodes keep their data
-    #[arg(long, default_value = "target")]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Partitions of the database and of the bare topic; repeated for several
     #[arg(long, default_values_t = [64, 1])]
     partitions: Vec<u32>,
@@ -49,7 +43,7 @@ const LAG_PACE: Duration = Duration::from_millis(100);
 
 /// Latency, throughput and processor time of PUTs; lag and replay of followers.
 pub(crate) async fn cluster(options: &Options) -> anyhow::Result<()> {
-    let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    let mut site = Site::start(&options.place).await?;
     for partitions in &options.partitions {
         let database = format!("bench{partitions}");
         site.declare(&database, *partitions, 3).await?;

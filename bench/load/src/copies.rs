@@ -5,14 +5,12 @@
 
 use crate::connection::{Connection, request};
 use crate::report::{self, Round, median};
-use crate::site::{NODES, Site};
+use crate::site::{NODES, Place, Site};
 use crate::workload::{Requests, all, bulks, document, sum};
 use anyhow::{Context, ensure};
-use cortado_kafka_brokers::Pace;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -20,12 +18,8 @@ use tokio::time::sleep;
 /// What is copied, and beside which load.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The cortado binary
-    #[arg(long, default_value = "target/release/cortado")]
-    cortado: PathBuf,
-    /// Where brokers and nodes keep their data
-    #[arg(long, default_value = "target")]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Documents of 1 KB in the one partition
     #[arg(long, default_value_t = 100_000)]
     documents: usize,
@@ -51,7 +45,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Latencies at rest and during copies, and the speed of the copies.
 pub(crate) async fn copies(options: &Options) -> anyhow::Result<()> {
-    let site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    let site = Site::start(&options.place).await?;
     site.declare(DATABASE, 1, 2).await?;
     load(&site, options).await?;
     let (mut rest, mut copied) = (Rounds::default(), Rounds::default());

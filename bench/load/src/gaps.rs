@@ -6,16 +6,14 @@
 use crate::bare_producers::BareProducers;
 use crate::connection::{Connection, request};
 use crate::report::{self, Round};
-use crate::site::{NODES, Site};
+use crate::site::{NODES, Place, Site};
 use crate::workload::document;
 use anyhow::{Context, ensure};
 use cortado_document::partition_of;
-use cortado_kafka_brokers::Pace;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
@@ -24,12 +22,8 @@ use tokio::time::sleep;
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The cortado binary
-    #[arg(long, default_value = "target/release/cortado")]
-    cortado: PathBuf,
-    /// Where brokers and nodes keep their data
-    #[arg(long, default_value = "target")]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Partitions of the database, each written all the time
     #[arg(long, default_value_t = 64)]
     partitions: u32,
@@ -93,7 +87,7 @@ type Tracks = Rc<Vec<Track>>;
 
 /// Failovers, planned handoffs and deaths of brokers, each as a distribution over partitions.
 pub(crate) async fn gaps(options: &Options) -> anyhow::Result<()> {
-    let mut site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    let mut site = Site::start(&options.place).await?;
     site.declare(DATABASE, options.partitions, 3).await?;
     let local = LocalSet::new();
     local.run_until(measure(&mut site, options)).await

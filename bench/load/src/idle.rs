@@ -4,9 +4,8 @@
 //! Start reading at [`idle`].
 
 use crate::report;
-use crate::site::{Site, cpu_seconds};
+use crate::site::{Place, Site, cpu_seconds};
 use anyhow::Context;
-use cortado_kafka_brokers::Pace;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -19,12 +18,8 @@ use tokio::time::sleep;
 /// What is idle.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The cortado binary
-    #[arg(long, default_value = "target/release/cortado")]
-    cortado: PathBuf,
-    /// Where brokers and nodes keep their data
-    #[arg(long, default_value = "target")]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Databases, of 100 partitions each; every node has a replica of each partition
     #[arg(long, default_value_t = 10)]
     databases: u32,
@@ -42,7 +37,7 @@ const METADATA: Duration = Duration::from_secs(30);
 
 /// Memory and processor time of a node with many partitions and nothing to do.
 pub(crate) async fn idle(options: &Options) -> anyhow::Result<()> {
-    let site = Site::start(&options.cortado, &options.directory, Pace::Defaults).await?;
+    let site = Site::start(&options.place).await?;
     for number in 0..options.databases {
         site.declare(&format!("idle{number}"), PARTITIONS, 3).await?;
     }

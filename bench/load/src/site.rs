@@ -17,6 +17,17 @@ use tokio::time::sleep;
 pub(crate) const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const BROKERS: u32 = 3;
 
+/// What is measured, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The cortado binary
+    #[arg(long, default_value = "target/release/cortado")]
+    cortado: PathBuf,
+    /// Where brokers and nodes keep their data
+    #[arg(long, default_value = "target")]
+    directory: PathBuf,
+}
+
 /// What runs. Everything ends with it.
 pub(crate) struct Site {
     cortado: PathBuf,
@@ -27,20 +38,14 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Starts all of it, with its data below `directory`.
-    ///
-    /// * `pace`: how soon the controllers take a broker for dead.
-    pub(crate) async fn start(
-        cortado: &Path,
-        directory: &Path,
-        pace: Pace,
-    ) -> anyhow::Result<Site> {
+    /// Starts all of it; brokers are as in production.
+    pub(crate) async fn start(Place { cortado, directory }: &Place) -> anyhow::Result<Site> {
         let folder = tempfile::tempdir_in(directory)?;
         let settings = BrokerSettings {
             folder: folder.path().join("kafka"),
             brokers: BROKERS,
             address: Ipv4Addr::LOCALHOST,
-            pace,
+            pace: Pace::Defaults,
             clients: 0,
             secured: None,
             lifetime: Lifetime::OfThisProcess,

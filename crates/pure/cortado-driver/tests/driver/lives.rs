@@ -94,14 +94,20 @@ fn a_leader_whose_state_alone_finds_no_room_leads_on() {
     rig.is_written(0);
 }
 
-#[test]
-fn a_claimant_that_finds_no_room_opens_its_generation_and_steps_down() {
+/// A replica that has led and claims again, with a batch on its way into its store.
+fn claiming() -> Rig {
     let mut rig = applying();
     rig.on(Event::HandOff { caller: Client(2), to: Some(NodeId(1)) });
     rig.settle();
     rig.append();
     rig.on(Event::Claim { reason: ClaimReason::SteppedDown, evidence: 0 });
     rig.settle();
+    rig
+}
+
+#[test]
+fn a_claimant_that_finds_no_room_opens_its_generation_and_steps_down() {
+    let mut rig = claiming();
     rig.append();
     rig.fail_apply(full());
     assert_eq!(rig.driver.role(), ReplicaRole::Opening, "others take it for their leader");
@@ -114,12 +120,7 @@ fn a_claimant_that_finds_no_room_opens_its_generation_and_steps_down() {
 
 #[test]
 fn a_claimant_that_finds_no_room_does_not_wait_for_ever() {
-    let mut rig = applying();
-    rig.on(Event::HandOff { caller: Client(2), to: Some(NodeId(1)) });
-    rig.settle();
-    rig.append();
-    rig.on(Event::Claim { reason: ClaimReason::SteppedDown, evidence: 0 });
-    rig.settle();
+    let mut rig = claiming();
     rig.fail_apply(full());
     assert_eq!(rig.driver.role(), ReplicaRole::Candidate);
     rig.now = rig.now.plus(5_000);
